@@ -1,6 +1,6 @@
 // Time as the pure rooms see it: integer nanoseconds that somebody else measured.
-#ifndef TERN_BASE_TIME_H_
-#define TERN_BASE_TIME_H_
+#ifndef TERN_BASE_INSTANT_H_
+#define TERN_BASE_INSTANT_H_
 
 #include <compare>
 #include <cstdint>
@@ -62,4 +62,4 @@ class Instant {
 
 }  // namespace tern
 
-#endif  // TERN_BASE_TIME_H_
+#endif  // TERN_BASE_INSTANT_H_
