@@ -1,0 +1,43 @@
+// Defaults of the protocol, each with its reason, in one place.
+#ifndef TERN_TCP_CONFIG_H_
+#define TERN_TCP_CONFIG_H_
+
+#include <cstdint>
+
+#include "base/instant.h"
+#include "tcp/congestion.h"
+
+namespace tern::tcp {
+
+// What a shard's connections share. Read-only once the shard runs; a listener or an open may start from a
+// copy.
+struct TcpConfig {
+  // RFC 6298 (2.4) says 1 s; deployed stacks use 200 ms, and RACK-TLP assumes clocks finer than RFC 6298 did.
+  Duration rto_min = Duration::Millis(200);
+  Duration rto_initial = Duration::Seconds(1);  // RFC 6298 (2.1)
+  Duration rto_max = Duration::Seconds(60);     // RFC 6298 (2.5): at least 60 s
+  Duration msl = Duration::Seconds(30);         // RFC 9293 says 2 min; 30 s is what deployed stacks wait
+  Duration delayed_ack =
+      Duration::Millis(40);  // RFC 9293 MUST-40 allows 500 ms; 40 ms never stalls Nagle for long
+  Duration fin_wait2 =
+      Duration::Seconds(60);  // after Close, nobody is left to read: RFC 9293 3.6 leaves it open
+
+  uint8_t syn_retries = 6;     // RFC 9293 R2 for SYN: at least 3 minutes in all with doubling from 1 s
+  uint8_t synack_retries = 5;  // a half-open costs us, not the peer
+  uint8_t data_retries = 15;   // RFC 9293 R2: at least 100 s; with 200 ms and doubling about 15 minutes
+
+  uint8_t initial_window_segments = 10;  // RFC 6928
+  CongestionAlgorithm congestion = CongestionAlgorithm::kCubic;
+
+  uint32_t receive_buffer = 256 * 1024;  // octets offered as window at the most
+  uint32_t send_buffer = 256 * 1024;     // octets accepted from the application before it has to wait
+
+  bool timestamps = true;    // RFC 7323
+  bool sack = true;          // RFC 2018
+  bool window_scale = true;  // RFC 7323
+  bool nodelay = false;      // true: no Nagle (RFC 9293 3.7.4 requires the switch)
+};
+
+}  // namespace tern::tcp
+
+#endif  // TERN_TCP_CONFIG_H_

@@ -1,0 +1,239 @@
+// One TCP connection: a value that is mutated by one event and then drained. No clock, no memory of its own,
+// no callback: time and pools come in, what happened goes out through Effects.
+//
+// The hot part (Connection) is what every segment touches and fills two cache lines; the cold part
+// (ColdState) lies in a pool of its own and is reached by index. Neither points into a shard, so both can be
+// moved.
+#ifndef TERN_TCP_CONNECTION_H_
+#define TERN_TCP_CONNECTION_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <type_traits>
+
+#include "base/buffer.h"
+#include "base/counters.h"
+#include "base/instant.h"
+#include "base/seq_num.h"
+#include "base/slot_pool.h"
+#include "tcp/ack_policy.h"
+#include "tcp/config.h"
+#include "tcp/congestion.h"
+#include "tcp/deadline.h"
+#include "tcp/effects.h"
+#include "tcp/reassembly.h"
+#include "tcp/retransmit_queue.h"
+#include "tcp/rtt_estimator.h"
+#include "tcp/sack_scoreboard.h"
+#include "tcp/segment.h"
+#include "tcp/send_record.h"
+
+namespace tern::tcp {
+
+// RFC 9293 3.3.2. LISTEN and the usual SYN-RECEIVED live in the stack's listeners and half-open table;
+// SYN-RECEIVED appears here for a connection that is just leaving that table, and for simultaneous open.
+enum class State : uint8_t {
+  kClosed,
+  kSynSent,
+  kSynReceived,
+  kEstablished,
+  kFinWait1,
+  kFinWait2,
+  kCloseWait,
+  kClosing,
+  kLastAck,
+  kTimeWait,
+};
+const char* StateName(State state);
+
+// Bits of Connection::flags.
+enum ConnectionFlags : uint16_t {
+  kUseTimestamps = 1 << 0,    // RFC 7323, agreed in the handshake
+  kUseSack = 1 << 1,          // RFC 2018, agreed in the handshake
+  kNoDelay = 1 << 2,          // Nagle off
+  kFinQueued = 1 << 3,        // the application ended its stream: FIN follows snd_end
+  kFinReceived = 1 << 4,      // the peer's FIN was reached in order
+  kAckNow = 1 << 5,           // an ACK is owed and must not wait
+  kSynPending = 1 << 6,       // SYN (or SYN-ACK) is to be sent
+  kProbePending = 1 << 7,     // a zero-window probe is to be sent
+  kWritableOwed = 1 << 8,     // a send was cut short; tell when there is room
+  kAppClosed = 1 << 9,        // the application let go: nobody will read
+  kConnectedTold = 1 << 10,   // kEventConnected was given
+  kPersisting = 1 << 11,      // the retransmission deadline is the persist timer's
+  kInTransmitList = 1 << 12,  // for the shard: already in its list of connections to drain
+  kActiveOpen = 1 << 13,      // we sent the first SYN
+  kCork = 1 << 14,            // hold back short segments until told otherwise
+  kSlowPathOnly = 1 << 15,    // out-of-order data, recovery or urgent data: no fast path
+};
+
+// What every segment touches. Zero is CLOSED.
+struct alignas(64) Connection {
+  // Receive side.
+  SeqNum rcv_nxt;
+  SeqNum rcv_adv;           // right edge of the window as last advertised: RCV.NXT + RCV.WND
+  uint32_t rcv_queued = 0;  // octets in order that the application has not taken
+  uint32_t rcv_limit = 0;   // octets offered at the most
+  uint32_t ts_recent = 0;   // TS.Recent (RFC 7323)
+  uint32_t ts_offset = 0;   // added to the clock to make our TSval
+  SeqNum last_ack_sent;     // Last.ACK.sent (RFC 7323 4.3)
+  AckDebt ack_debt;
+  Buffer* rx_tail = nullptr;  // in-order data, a ring: tail->next is the first
+
+  // Send side.
+  SeqNum snd_una;
+  SeqNum snd_nxt;        // never steps back: what is resent is known by the send records
+  SeqNum snd_end;        // after the last octet the application queued; a FIN would stand here
+  uint32_t snd_wnd = 0;  // in octets, unscaled
+  SeqNum snd_wl1;
+  SeqNum snd_wl2;
+  uint32_t cwnd = 0;  // octets
+  RetransmitQueue records;
+  RttEstimator rtt;
+  Buffer* tx_tail = nullptr;  // sent and unsent data, a ring; Buffer::tag is the sequence number of data[0]
+  Buffer* tx_next = nullptr;  // the buffer that holds snd_nxt; nullptr when all is sent
+
+  Deadline retransmit_at;  // retransmission, or persist
+  Deadline ack_at;         // delayed ACK
+  Deadline slow_at;        // everything rare: FIN-WAIT-2, TIME-WAIT, ...
+  uint32_t cold = kNoSlot;
+  uint16_t flags = 0;
+  uint16_t mss = 0;  // payload octets of a full segment, options already taken off
+  State state = State::kClosed;
+  uint8_t snd_scale : 4 = 0;  // shift of windows we receive
+  uint8_t rcv_scale : 4 = 0;  // shift of windows we send
+
+  bool Is(uint16_t flag) const { return (flags & flag) != 0; }
+  void Set(uint16_t flag) { flags = static_cast<uint16_t>(flags | flag); }
+  void Clear(uint16_t flag) { flags = static_cast<uint16_t>(flags & ~flag); }
+};
+static_assert(sizeof(Connection) == 128, "the hot state is two cache lines");
+static_assert(std::is_trivially_copyable_v<Connection>, "the hot state can be moved");
+
+// What only the handshake, loss, close and long waits touch.
+struct ColdState {
+  SeqNum iss;
+  SeqNum irs;
+  uint32_t snd_wnd_max = 0;  // largest window the peer ever offered
+  Instant ts_recent_at;      // when ts_recent was taken, for PAWS' 24-day rule
+  Instant syn_sent_at;
+  Instant started_at;
+  CongestionState congestion;
+  SackScoreboard scoreboard;
+  Reassembly reassembly;
+  Buffer* resend_hint = nullptr;  // the send buffer where the last retransmission was found
+  uint8_t backoff = 0;            // unanswered retransmissions (or probes) in a row
+  uint8_t syn_tries = 0;
+  uint16_t peer_mss = 536;  // RFC 9293 3.7.1: 536 (IPv4) or 1220 (IPv6) unless the peer says
+  CloseReason reason = CloseReason::kNone;
+  uint64_t retransmitted_segments = 0;
+  uint64_t timeouts = 0;
+};
+static_assert(std::is_trivially_copyable_v<ColdState>);
+
+// What the connections of one shard share. Lives as long as they.
+struct Environment {
+  const TcpConfig* config = nullptr;
+  SlotPool<ColdState>* cold = nullptr;
+  SlotPool<SendRecord>* records = nullptr;
+  ReassemblyPool* reassembly = nullptr;
+};
+
+// What a connection needs to know about its path and its tuple, made by the stack.
+struct OpenParams {
+  SeqNum iss;              // RFC 6528
+  uint32_t ts_offset = 0;  // per tuple (RFC 7323 5.4)
+  uint16_t link_mss = 0;   // what we announce: MTU less fixed IP and TCP headers
+  uint16_t default_peer_mss = 536;
+  uint32_t receive_buffer = 0;  // 0: the configuration's
+};
+
+// What the half-open table knows when the third segment of a handshake arrives (or a valid cookie does).
+struct PassiveParams {
+  OpenParams open;
+  SeqNum irs;
+  uint16_t peer_mss = 536;
+  uint32_t peer_window = 0;  // of the SYN: never scaled
+  uint32_t ts_recent = 0;
+  int8_t peer_scale = -1;  // -1: the peer does not scale
+  bool timestamps = false;
+  bool sack = false;
+  Instant synack_sent_at = Instant::Never();  // for the first RTT sample; Never when it was resent (Karn)
+};
+
+// Starts an active open: CLOSED to SYN-SENT (RFC 9293 3.10.1). False, and nothing changed, when no cold state
+// is left. Afterwards PollTransmit gives the SYN.
+bool OpenActive(Connection& conn, Environment& env, const OpenParams& params, Instant now);
+
+// Builds a connection in SYN-RECEIVED as the half-open entry describes it; SYN and SYN-ACK are already
+// exchanged, so the segment that completes the handshake goes to OnSegment next. False when no cold state is
+// left.
+bool OpenPassive(Connection& conn, Environment& env, const PassiveParams& params, Instant now);
+
+// The window scale shift we announce for a receive buffer of `octets`.
+uint8_t ReceiveScale(uint32_t octets);
+
+// RFC 9293 3.10.7. Takes segment.payload when it keeps it. REQUIRES: state is not kClosed.
+void OnSegment(Connection& conn, Environment& env, SegmentView& segment, Instant now, Effects& effects);
+
+// Acts on every deadline that has passed. Harmless when none has.
+void OnTimer(Connection& conn, Environment& env, Instant now, Effects& effects);
+
+// Earliest deadline, or Never. May be early by one wheel tick, never late.
+Instant NextDeadline(const Connection& conn, Instant now);
+
+// Writes the next segment due into `out` and commits to it: what was returned counts as sent. False, with
+// nothing changed, when there is nothing to send. `payload_budget` bounds the octets of one segment when it
+// exceeds the MSS (segmentation offload); 0 means one MSS. REQUIRES: out.frame is set.
+bool PollTransmit(Connection& conn, Environment& env, Instant now, uint32_t payload_budget, SegmentOut& out);
+
+// ---- What an application does ----
+
+enum class SendResult : uint8_t {
+  kOk,       // some or all was taken
+  kNoRoom,   // nothing taken; kEventWritable will follow
+  kNotOpen,  // no stream yet, or the application ended it (EPIPE)
+};
+// Octets the send buffer still takes.
+uint32_t SendRoom(const Connection& conn, const Environment& env);
+// Queues whole buffers from the front of `data` while there is room for at least one octet, so it may
+// overshoot by one buffer. What was not taken stays in `data`. Small buffers are copied into the room behind
+// the last one queued and released through `effects`. Allowed from SYN-SENT on: data waits for ESTABLISHED
+// (RFC 9293 3.10.2).
+SendResult Send(Connection& conn, Environment& env, BufferChain& data, Instant now, Effects& effects);
+
+// Moves whole buffers of in-order data to `out`, at least one if any waits, until `max_octets` is reached;
+// returns the octets moved. The window opens by what was taken. 0 with kFinReceived set is the end of the
+// stream.
+uint32_t Receive(Connection& conn, Environment& env, uint32_t max_octets, Instant now, BufferChain& out,
+                 Effects& effects);
+
+// Ends our stream; FIN goes out after all queued data. Receiving goes on (half-close).
+void ShutdownWrite(Connection& conn, Environment& env, Instant now, Effects& effects);
+
+// The application lets go of both directions. Queued data is still sent. With received data unread the
+// connection is reset instead (RFC 9293 3.10.4 with RFC 1122 4.2.2.13); so it is when data arrives
+// afterwards.
+void Close(Connection& conn, Environment& env, Instant now, Effects& effects);
+
+// Drops everything and resets (RFC 9293 3.10.5). The connection is CLOSED afterwards.
+void Abort(Connection& conn, Environment& env, Instant now, Effects& effects);
+
+void SetNoDelay(Connection& conn, bool on, Effects& effects);
+
+// Gives every buffer, record and the cold state back; called by the shard when it frees or compacts the slot.
+void ReleaseAll(Connection& conn, Environment& env, BufferChain& released);
+
+// What a compact TIME-WAIT entry keeps (RFC 9293 3.10.7.4, RFC 1337, RFC 6191).
+struct TimeWaitState {
+  SeqNum snd_nxt;
+  SeqNum rcv_nxt;
+  uint32_t ts_recent = 0;
+  uint32_t ts_offset = 0;
+  uint16_t window = 0;  // as in headers
+  bool timestamps = false;
+};
+TimeWaitState MakeTimeWait(const Connection& conn);
+
+}  // namespace tern::tcp
+
+#endif  // TERN_TCP_CONNECTION_H_

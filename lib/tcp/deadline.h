@@ -1,0 +1,41 @@
+// A deadline in four bytes.
+#ifndef TERN_TCP_DEADLINE_H_
+#define TERN_TCP_DEADLINE_H_
+
+#include <cstdint>
+
+#include "base/instant.h"
+
+namespace tern::tcp {
+
+// A point in time in units of 2^14 ns (16.384 us), modulo 2^32: good for deadlines less than 9 hours from
+// `now`, which every call is given. Zero means not set. Longer waits are walked in several steps.
+class Deadline {
+ public:
+  static constexpr int kShift = 14;
+
+  constexpr bool IsSet() const { return ticks_ != 0; }
+  constexpr void Clear() { ticks_ = 0; }
+  // Rounds up, so that it never passes early.
+  constexpr void Set(Instant at) {
+    const auto ticks = static_cast<uint32_t>((at.nanos() + (int64_t{1} << kShift) - 1) >> kShift);
+    ticks_ = ticks == 0 ? 1 : ticks;
+  }
+  constexpr bool Passed(Instant now) const {
+    return IsSet() && static_cast<int32_t>(static_cast<uint32_t>(now.nanos() >> kShift) - ticks_) >= 0;
+  }
+  // Never when not set.
+  constexpr Instant At(Instant now) const {
+    if (!IsSet()) return Instant::Never();
+    const int64_t now_ticks = now.nanos() >> kShift;
+    const auto ahead = static_cast<int32_t>(ticks_ - static_cast<uint32_t>(now_ticks));
+    return Instant::FromNanos((now_ticks + ahead) << kShift);
+  }
+
+ private:
+  uint32_t ticks_ = 0;
+};
+
+}  // namespace tern::tcp
+
+#endif  // TERN_TCP_DEADLINE_H_
