@@ -1,0 +1,228 @@
+// One shard: everything a worker owns, sans-IO. Frames and time go in; frames, events and buffers to release
+// come out. The lcore worker, the simulator, the fuzzers and the script runner all drive this class.
+#ifndef TERN_STACK_SHARD_H_
+#define TERN_STACK_SHARD_H_
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/buffer.h"
+#include "base/drop_reason.h"
+#include "base/instant.h"
+#include "base/memory_source.h"
+#include "base/packet.h"
+#include "tcp/config.h"
+#include "tcp/connection.h"
+#include "wire/flow_key.h"
+#include "wire/ip_address.h"
+
+namespace tern::stack {
+
+// What to do with a SYN (or a datagram) for a port of ours on which nobody listens.
+enum class PortPolicy : uint8_t {
+  kRefuse,  // RST, or ICMP port unreachable: as any host
+  kSilent,  // drop and count
+};
+
+// An address of ours. `pool` true: every address inside the prefix is ours and answers ("10.77.1.0/24" as a
+// pool of source or service addresses); otherwise `prefix.address` alone is ours and the rest of the prefix
+// is on link.
+struct LocalAddress {
+  wire::IpPrefix prefix;
+  bool pool = false;
+};
+
+// One port of the device layer as the shard sees it.
+struct InterfaceConfig {
+  wire::MacAddress mac;
+  uint16_t mtu = 1500;
+  uint16_t vlan = 0;  // 0: untagged; else frames carry this 802.1Q id
+  bool rx_checksum_trusted = false;
+  bool tx_ip_checksum_offload = false;
+  bool tx_tcp_checksum_offload = false;
+  bool tso = false;
+  std::vector<LocalAddress> addresses;
+};
+
+struct Route {
+  wire::IpPrefix destination;
+  wire::IpAddress gateway;  // unspecified: on link
+  uint16_t interface = 0;
+};
+
+struct ShardConfig {
+  tcp::TcpConfig tcp;
+  std::vector<InterfaceConfig> interfaces;
+  std::vector<Route> routes;
+  PortPolicy closed_ports = PortPolicy::kRefuse;
+  uint32_t max_connections = 65'536;
+  uint32_t max_half_open = 16'384;
+  uint32_t max_time_wait = 65'536;
+  uint32_t max_listeners = 1'024;
+  uint32_t max_neighbours = 1'024;
+  uint32_t max_send_records = 0;  // 0: four for each connection, at least 65,536
+  // Secrets: of the flow table's hash (own to a shard) and of ISNs and timestamps (shared by all shards).
+  std::array<uint8_t, 16> table_secret{};
+  std::array<uint8_t, 16> isn_secret{};
+  uint64_t seed = 0;  // for ports and everything that may be guessed
+  uint16_t worker = 0;
+  uint16_t worker_count = 1;
+  std::array<uint8_t, 40> rss_key{};  // with several workers: sources are chosen so that replies land at home
+};
+
+// Names a connection of this shard. A stale handle is harmless: every call takes it and says kStale or does
+// nothing.
+struct ConnHandle {
+  uint32_t slot = kNoSlot;
+  uint32_t generation = 0;
+  bool operator==(const ConnHandle&) const = default;
+};
+
+struct ListenSpec {
+  wire::IpAddress address;  // unspecified: all of ours, both families
+  uint16_t port = 0;
+  uint32_t backlog = 4'096;  // bound on half-open plus not yet accepted connections
+  uint64_t user = 0;         // given back with each accept event
+  bool nodelay = false;
+};
+
+struct ConnectSpec {
+  wire::IpAddress remote;
+  uint16_t remote_port = 0;
+  wire::IpAddress local;    // unspecified: chosen by route; a pool gives one of its addresses in turn
+  uint16_t local_port = 0;  // 0: chosen (RFC 6056)
+  uint64_t user = 0;
+  bool nodelay = false;
+};
+
+enum class OpenResult : uint8_t {
+  kOk,
+  kAddressInUse,
+  kAddressNotOurs,
+  kNoRoute,
+  kNoPort,  // every source port towards that destination is taken
+  kNoSlot,  // the configured number of connections or listeners is reached
+};
+const char* OpenResultName(OpenResult result);
+
+// One thing that happened, for the application. `events` are tcp::EventBits; kEventConnected of a passive
+// connection is its accept.
+struct ShardEvent {
+  ConnHandle handle;
+  uint64_t user = 0;  // of the connection; at first that of its listener or ConnectSpec
+  uint16_t events = 0;
+  tcp::CloseReason reason = tcp::CloseReason::kNone;
+  bool passive = false;
+};
+
+// What resolution learned, for the shards of other workers.
+struct NeighbourNotice {
+  wire::IpAddress address;
+  wire::MacAddress mac;
+  uint16_t interface = 0;
+};
+
+struct ShardCounters {
+  uint64_t rx_frames = 0;  // every frame shown to Input; equals consumed + sum of drops
+  uint64_t rx_consumed = 0;
+  uint64_t tx_frames = 0;
+  uint64_t rx_payload = 0;  // TCP payload octets delivered in order
+  uint64_t tx_payload = 0;  // TCP payload octets sent, retransmissions included
+  uint64_t retransmitted_segments = 0;
+  uint64_t timeouts = 0;
+  uint64_t accepted = 0;
+  uint64_t connected = 0;
+  uint64_t closed = 0;
+  uint64_t resets_sent = 0;
+  uint64_t resets_received = 0;
+  DropCounters drops;
+};
+
+struct ShardUsage {
+  uint32_t connections = 0;
+  uint32_t half_open = 0;
+  uint32_t time_wait = 0;
+  uint32_t listeners = 0;
+  uint32_t neighbours = 0;
+  uint32_t send_records = 0;
+  uint32_t cold_states = 0;
+  uint32_t timers = 0;
+};
+
+// All calls from one thread. Nothing allocates after construction but table growth through `memory`.
+class Shard {
+ public:
+  // `memory` must outlive the shard.
+  Shard(const ShardConfig& config, MemorySource& memory, Instant now);
+  ~Shard();
+  Shard(const Shard&) = delete;
+  Shard& operator=(const Shard&) = delete;
+
+  // Processes a burst received on `interface`. The shard owns the buffers from here on.
+  void Input(std::span<RxFrame> frames, uint16_t interface, Instant now);
+
+  // Fires what is due, a bounded number of timers at a time; true when more is due already.
+  bool AdvanceTimers(Instant now);
+  // A time not later than the next moment at which AdvanceTimers or PollTransmit would have work.
+  Instant NextDeadline(Instant now) const;
+
+  // Writes up to out.size() frames for `interface`; returns how many. What was returned counts as sent, so
+  // poll only for what the device will take. Slices stay valid until the next call on the shard: transmit,
+  // then go on.
+  size_t PollTransmit(uint16_t interface, Instant now, std::span<TxFrame> out);
+
+  // The buffers nobody needs any more, as a list linked by `next`; nullptr when none. Give them to their
+  // pool.
+  Buffer* TakeReleased();
+
+  // Events since the last call, at most out.size(); what does not fit comes next time. A connection appears
+  // at most once, with all its bits.
+  size_t PollEvents(std::span<ShardEvent> out);
+  bool HasEvents() const;
+
+  // ---- Applications ----
+  OpenResult Listen(const ListenSpec& spec, uint32_t* listener);
+  // Stops accepting; connections made already live on, half-open ones are dropped.
+  void CloseListener(uint32_t listener);
+  OpenResult Connect(const ConnectSpec& spec, Instant now, ConnHandle* handle);
+  bool IsLive(ConnHandle handle) const;
+  // Replaces the application's value that events carry.
+  void SetUser(ConnHandle handle, uint64_t user);
+  uint64_t User(ConnHandle handle) const;
+  const wire::FlowKey* Key(ConnHandle handle) const;    // nullptr when stale
+  const tcp::Connection* Tcp(ConnHandle handle) const;  // nullptr when stale
+  uint32_t SendRoom(ConnHandle handle) const;
+  // As tcp::Send; kNotOpen for a stale handle.
+  tcp::SendResult Send(ConnHandle handle, BufferChain& data, Instant now);
+  // As tcp::Receive. `ended` is set once the peer's FIN was reached and all data before it taken.
+  uint32_t Receive(ConnHandle handle, uint32_t max_octets, Instant now, BufferChain& out, bool* ended);
+  void ShutdownWrite(ConnHandle handle, Instant now);
+  void Close(ConnHandle handle, Instant now);
+  void Abort(ConnHandle handle, Instant now);
+  void SetNoDelay(ConnHandle handle, bool on);
+
+  // Starts the end: no new connections; those that live are reset when `abort`, else closed.
+  void CloseAll(bool abort, Instant now);
+
+  // ---- Between workers ----
+  void LearnNeighbour(const NeighbourNotice& notice, Instant now);
+  size_t TakeNeighbourNotices(std::span<NeighbourNotice> out);
+  // MAC groups the device of `interface` has to accept (NDP: solicited-node, all-nodes).
+  std::vector<wire::MacAddress> MulticastGroups(uint16_t interface) const;
+
+  const ShardCounters& counters() const;
+  ShardUsage usage() const;
+  const ShardConfig& config() const;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace tern::stack
+
+#endif  // TERN_STACK_SHARD_H_
