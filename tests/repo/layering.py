@@ -1,0 +1,82 @@
+#!/usr/bin/python3
+"""Each room includes only the rooms above it, and only the outside libraries that are its own.
+
+usage: layering.py ROOT
+"""
+
+import re
+import sys
+
+import repo
+
+# Include prefixes of the tree that a room may name, room by room.
+ROOMS = {
+    "lib/base/": ("base/",),
+    "lib/wire/": ("base/", "wire/"),
+    "lib/tcp/": ("base/", "wire/", "tcp/"),
+    "lib/stack/": ("base/", "wire/", "tcp/", "stack/"),
+    "lib/socket/": ("base/", "wire/", "tcp/", "stack/", "socket/"),
+    "lib/runtime/": ("base/", "wire/", "tcp/", "stack/", "socket/", "runtime/"),
+    "lib/tern/": ("base/", "wire/", "tcp/", "stack/", "socket/", "runtime/", "tern/"),
+    "drivers_glue/": ("base/", "runtime/device.h", "drivers_glue/"),
+    "apps/": ("tern/", "drivers_glue/", "apps/"),
+}
+# The implementation of the public call that opens a stack on a device lives in the glue, below the public headers.
+ROOMS_OF_OPEN = ROOMS["lib/tern/"] + ("drivers_glue/",)
+OPEN_FILES = re.compile(r"drivers_glue/open_[a-z_]*\.(h|cc)")
+
+STD = re.compile(r"[a-z_0-9]+$")  # <vector>, <cstdint>: no dot, no directory
+OUTSIDE = {
+    "pure": re.compile(r"[a-z_0-9]+$|absl/(base|numeric|types|container/(inlined_vector|fixed_array))[a-z_/]*\.h$"),
+    "public": re.compile(r"[a-z_0-9]+$|absl/status/(status|statusor)\.h$"),
+    "any": re.compile(r"."),
+}
+# std headers that reach for what a pure room must not have, clocks and locks among them, are purity.py's business.
+
+INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]*(?:"([^"]+)"|<([^>]+)>)', re.MULTILINE)
+
+
+def room_of(name):
+    return next((room for room in ROOMS if name.startswith(room)), None)
+
+
+def outside_of(name):
+    if name.startswith("lib/tern/") and name.endswith(".h"):
+        return OUTSIDE["public"]
+    if name.startswith(tuple("lib/%s/" % room for room in repo.PURE_ROOMS)):
+        return OUTSIDE["pure"]
+    return OUTSIDE["any"]
+
+
+def inside_of(name, room):
+    if OPEN_FILES.match(name):
+        return ROOMS_OF_OPEN
+    if room == "lib/tern/" and name.endswith(".h"):
+        return ("tern/",)
+    return ROOMS[room]
+
+
+def check(root):
+    problems, looked_at = [], 0
+    exceptions = repo.Exceptions(root, "layering")
+    for name in repo.cpp_files(root):
+        room = room_of(name)
+        if room is None or repo.is_test(name):
+            continue
+        looked_at += 1
+        text = repo.strip_comments(repo.read(root, name))
+        for match in INCLUDE.finditer(text):
+            quoted, angled = match.groups()
+            if quoted is not None:
+                allowed, kind = quoted.startswith(inside_of(name, room)), "may include only " + ", ".join(
+                    inside_of(name, room))
+            else:
+                allowed, kind = outside_of(name).match(angled), "may not include this from outside the tree"
+            if not allowed and not exceptions.allows("%s:%s" % (name, quoted or angled)):
+                line = text.count("\n", 0, match.start()) + 1
+                problems.append("%s:%d: includes %s, but %s" % (name, line, quoted or angled, kind))
+    return repo.finish("layering", problems + exceptions.leftovers(), looked_at)
+
+
+if __name__ == "__main__":
+    sys.exit(check(sys.argv[1]))
