@@ -1,0 +1,60 @@
+#include "drivers_glue/dpdk_log.h"
+
+#include <rte_log.h>
+
+#include <cstdio>
+#include <mutex>
+#include <string>
+#include <string_view>
+
+#include "drivers_glue/eal.h"
+
+namespace tern {
+namespace {
+
+constexpr size_t kRemembered = 2000;  // characters: a handful of lines
+
+std::mutex g_mutex;
+std::string g_tail;
+
+ssize_t Write(void* /*cookie*/, const char* text, size_t length) {
+  std::fwrite(text, 1, length, stderr);
+  const std::lock_guard<std::mutex> lock(g_mutex);
+  g_tail.append(text, length);
+  if (g_tail.size() > kRemembered) g_tail.erase(0, g_tail.size() - kRemembered);
+  return static_cast<ssize_t>(length);
+}
+
+}  // namespace
+
+void RouteDpdkLog() {
+  static FILE* const stream = [] {
+    cookie_io_functions_t functions{};
+    functions.write = Write;
+    FILE* opened = fopencookie(nullptr, "w", functions);
+    if (opened != nullptr) setvbuf(opened, nullptr, _IOLBF, 0);
+    return opened;
+  }();
+  rte_openlog_stream(stream);
+}
+
+std::string TakeDpdkLog() {
+  std::string raw;
+  {
+    const std::lock_guard<std::mutex> lock(g_mutex);
+    raw.swap(g_tail);
+  }
+  std::string joined;
+  std::string_view rest = raw;
+  while (!rest.empty()) {
+    const size_t end = rest.find('\n');
+    const std::string_view line = rest.substr(0, end);
+    rest.remove_prefix(end == std::string_view::npos ? rest.size() : end + 1);
+    if (line.empty()) continue;
+    if (!joined.empty()) joined += "; ";
+    joined += line;
+  }
+  return joined.empty() ? "DPDK says no more" : joined;
+}
+
+}  // namespace tern
