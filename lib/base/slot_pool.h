@@ -37,12 +37,22 @@ class SlotPool {
       free_head_ = CellAt(index).next_free;
     } else {
       if (next_unused_ >= limit_) return kNoSlot;
-      if ((next_unused_ & kChunkMask) == 0 && !Grow()) return kNoSlot;
+      if (next_unused_ == capacity() && !Grow()) return kNoSlot;
       index = next_unused_++;
     }
     ::new (static_cast<void*>(&CellAt(index).value)) T();
     ++in_use_;
     return index;
+  }
+
+  // Fetches memory now, so that Allocate cannot fail until `slots` (or the limit, if less) are in use. False when
+  // memory is out; what was fetched is kept.
+  bool Reserve(uint32_t slots) {
+    const uint32_t wanted = slots < limit_ ? slots : limit_;
+    while (capacity() < wanted) {
+      if (!Grow()) return false;
+    }
+    return true;
   }
 
   // REQUIRES: `index` came from Allocate and was not released since.
@@ -69,6 +79,9 @@ class SlotPool {
   };
   static constexpr uint32_t kChunkSize = 1u << kChunkBits;
   static constexpr uint32_t kChunkMask = kChunkSize - 1;
+
+  // Slots that the memory held so far has room for.
+  uint64_t capacity() const { return uint64_t{chunks_.size()} << kChunkBits; }
 
   Cell& CellAt(uint32_t index) { return chunks_[index >> kChunkBits][index & kChunkMask]; }
 
