@@ -10,11 +10,11 @@
 
 #include "base/seq_num.h"
 #include "wire/endian.h"
+#include "wire/ip_protocol.h"
 #include "wire/parse_error.h"
 
 namespace tern::wire {
 
-inline constexpr uint8_t kProtocolTcp = 6;
 inline constexpr size_t kTcpMinHeader = 20;
 inline constexpr size_t kTcpMaxHeader = 60;
 inline constexpr size_t kTcpMaxOptions = kTcpMaxHeader - kTcpMinHeader;
