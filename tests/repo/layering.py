@@ -33,6 +33,8 @@ OUTSIDE = {
 }
 # std headers that reach for what a pure room must not have, clocks and locks among them, are purity.py's business.
 
+# Libraries from outside, in angle brackets or, as Abseil writes its own, in quotes.
+THEIRS = re.compile(r"(absl|gtest|gmock|benchmark|toml\+\+|sanitizer)/|rte_")
 INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]*(?:"([^"]+)"|<([^>]+)>)', re.MULTILINE)
 
 
@@ -66,15 +68,15 @@ def check(root):
         looked_at += 1
         text = repo.strip_comments(repo.read(root, name))
         for match in INCLUDE.finditer(text):
-            quoted, angled = match.groups()
-            if quoted is not None:
-                allowed, kind = quoted.startswith(inside_of(name, room)), "may include only " + ", ".join(
-                    inside_of(name, room))
+            included = match.group(1) or match.group(2)
+            if match.group(1) and not THEIRS.match(included):
+                rooms = inside_of(name, room)
+                allowed, why = included.startswith(rooms), "may include only " + ", ".join(rooms)
             else:
-                allowed, kind = outside_of(name).match(angled), "may not include this from outside the tree"
-            if not allowed and not exceptions.allows("%s:%s" % (name, quoted or angled)):
+                allowed, why = outside_of(name).match(included), "may not include this from outside the tree"
+            if not allowed and not exceptions.allows("%s:%s" % (name, included)):
                 line = text.count("\n", 0, match.start()) + 1
-                problems.append("%s:%d: includes %s, but %s" % (name, line, quoted or angled, kind))
+                problems.append("%s:%d: includes %s, but %s" % (name, line, included, why))
     return repo.finish("layering", problems + exceptions.leftovers(), looked_at)
 
 
