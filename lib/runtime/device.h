@@ -33,6 +33,8 @@ struct DeviceInfo {
   bool rss = false;              // device spreads flows over queues by Toeplitz
   bool rx_interrupt = false;     // WaitForReceive sleeps in the kernel instead of polling
   std::vector<uint8_t> rss_key;  // the key in force when rss
+  // The queue of a frame is rss_table[hash % rss_table.size()] when rss; the size is a power of two.
+  std::vector<uint16_t> rss_table;
 
   // What the numbers above leave out, in words for the log: which offloads have a software twin in force.
   std::string offload_summary;
