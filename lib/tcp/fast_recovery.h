@@ -48,6 +48,8 @@ class FastRecovery {
   // Outstanding data up to here belongs to the current or latest loss.
   SeqNum recovery_point() const { return recovery_point_; }
   uint8_t dup_acks() const { return dup_acks_; }
+  // recovery_point() is not yet passed, so OnNewAck has to see each advance.
+  bool remembers_point() const { return has_point_; }
 
   // A duplicate ACK; with SACK, one that brought new SACK information (RFC 6675 2). `head_lost`: the
   // scoreboard judged the octet at SND.UNA lost (RFC 6675 5 step 2), which is as good as the third duplicate.

@@ -27,13 +27,13 @@ struct ReceiveWindow {
 
 struct WindowOffer {
   uint16_t field = 0;  // as it goes into the header
-  SeqNum right_edge;   // what the peer will understand: rcv_adv from now on
+  SeqNum right_edge;   // rcv_adv from now on; never left of what it was
 };
 
 // The window to put into the next segment. The right edge never moves left (RFC 9293 3.8.6, SHLD-14), and
 // moves right only by a useful step (3.8.6.2.2: min(RCV.BUFF / 2, a segment)). Where the edge stays, the
-// field is rounded up, so that scaling cannot draw it back: then the peer may send less than one scale unit
-// more than `free`.
+// field is rounded up, as far as `free` plus less than one scale unit allows; beyond that the header may say
+// less than one unit below right_edge. Octets up to right_edge are acceptable all the same.
 WindowOffer OfferWindow(const ReceiveWindow& window);
 
 // Whether the application's reading has opened the window so far that the peer should be told without waiting
