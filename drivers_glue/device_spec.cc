@@ -16,6 +16,7 @@
 #include <numeric>
 #include <optional>
 
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 
@@ -184,13 +185,10 @@ absl::Status CheckDriver(const DeviceSpec& spec) {
   for (const auto& entry : fs::directory_iterator(directory, error)) {
     if (entry.path().filename().string().starts_with(file)) return absl::OkStatus();
   }
+  std::string package = absl::StrCat("librte-", std::string(row.library));
+  std::replace(package.begin(), package.end(), '_', '-');
   return SpecProblem(spec, absl::StatusCode::kNotFound,
-                     absl::StrCat("DPDK's driver ", file, " is not in ", directory.string(), ": install librte-",
-                                  absl::StrJoin([&] {
-                                    std::string dashed(row.library);
-                                    std::replace(dashed.begin(), dashed.end(), '_', '-');
-                                    return std::vector<std::string>{dashed};
-                                  }(), ""),
+                     absl::StrCat("DPDK's driver ", file, " is not in ", directory.string(), ": install ", package,
                                   "23"));
 }
 
@@ -360,14 +358,21 @@ EalDevice ToEalDevice(const DeviceSpec& spec, const DeviceShape& shape) {
   return device;
 }
 
-uint32_t RequiredDataRoom(DeviceKind kind, uint16_t mtu) {
+uint32_t RequiredDataRoom(const DeviceSpec& spec, uint16_t mtu) {
   // Two KiB beside the headroom is what drivers expect at the usual MTU; several refuse less.
   constexpr uint32_t kUsual = 2048;
   constexpr uint32_t kEthernetAndTags = 14 + 2 * 4;
   const uint32_t frame = mtu + kEthernetAndTags;
   uint32_t room = std::max(kUsual, (frame + 63) / 64 * 64);
   // The driver copies into buffers as large as the ring's frames or refuses them.
-  if (kind == DeviceKind::kAfPacket) room = std::max(room, AfPacketRingFor(mtu, 1).frame - kTpacketHeader);
+  if (spec.kind == DeviceKind::kAfPacket) {
+    uint32_t ring_frame = AfPacketRingFor(mtu, 1).frame;
+    if (const std::string* given = spec.Find("framesz"); given != nullptr) {
+      uint32_t value = 0;
+      if (absl::SimpleAtoi(*given, &value)) ring_frame = std::max(ring_frame, value);
+    }
+    room = std::max(room, ring_frame - kTpacketHeader);
+  }
   return room;
 }
 

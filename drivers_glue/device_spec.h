@@ -61,8 +61,8 @@ struct EalDevice {
 // REQUIRES: spec.kind is not kLoopback.
 EalDevice ToEalDevice(const DeviceSpec& spec, const DeviceShape& shape);
 
-// Bytes that a receive buffer must hold for `kind` at `mtu`, headroom apart.
-uint32_t RequiredDataRoom(DeviceKind kind, uint16_t mtu);
+// Bytes that a receive buffer of this device must hold at `mtu`, headroom apart.
+uint32_t RequiredDataRoom(const DeviceSpec& spec, uint16_t mtu);
 
 // MTU of kernel interface `name`; zero when it does not exist.
 uint16_t KernelInterfaceMtu(const std::string& name);

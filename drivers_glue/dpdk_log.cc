@@ -16,9 +16,10 @@ constexpr size_t kRemembered = 2000;  // characters: a handful of lines
 
 std::mutex g_mutex;
 std::string g_tail;
+thread_local int t_quiet = 0;
 
 ssize_t Write(void* /*cookie*/, const char* text, size_t length) {
-  std::fwrite(text, 1, length, stderr);
+  if (t_quiet == 0) std::fwrite(text, 1, length, stderr);
   const std::lock_guard<std::mutex> lock(g_mutex);
   g_tail.append(text, length);
   if (g_tail.size() > kRemembered) g_tail.erase(0, g_tail.size() - kRemembered);
@@ -26,6 +27,9 @@ ssize_t Write(void* /*cookie*/, const char* text, size_t length) {
 }
 
 }  // namespace
+
+QuietDpdkLog::QuietDpdkLog() { ++t_quiet; }
+QuietDpdkLog::~QuietDpdkLog() { --t_quiet; }
 
 void RouteDpdkLog() {
   static FILE* const stream = [] {

@@ -8,6 +8,15 @@ namespace tern {
 // for TakeDpdkLog. Call before rte_eal_init.
 void RouteDpdkLog();
 
+// While one lives, what this thread makes DPDK log is remembered but not shown: for asking a driver what it may refuse.
+class QuietDpdkLog {
+ public:
+  QuietDpdkLog();
+  ~QuietDpdkLog();
+  QuietDpdkLog(const QuietDpdkLog&) = delete;
+  QuietDpdkLog& operator=(const QuietDpdkLog&) = delete;
+};
+
 }  // namespace tern
 
 #endif  // TERN_DRIVERS_GLUE_DPDK_LOG_H_

@@ -212,7 +212,7 @@ absl::Status BuildEalArguments(const EalOptions& options, const HostFacts& host,
   }
   if (options.log_level == "warning") {
     // Both warn on every start of things that are as they should be: no 1 GiB pages, no legacy telemetry.
-    add("--log-level=lib.eal:error", "--log-level=lib.telemetry:error");
+    add("--log-level=lib.eal:error", "--log-level=*telemetry*:error");
   }
   for (const std::string& word : options.extra) add(word);
   return absl::OkStatus();
