@@ -12,7 +12,6 @@
 #include <type_traits>
 
 #include "base/buffer.h"
-#include "base/counters.h"
 #include "base/instant.h"
 #include "base/seq_num.h"
 #include "base/slot_pool.h"
@@ -21,6 +20,7 @@
 #include "tcp/congestion.h"
 #include "tcp/deadline.h"
 #include "tcp/effects.h"
+#include "tcp/fast_recovery.h"
 #include "tcp/reassembly.h"
 #include "tcp/retransmit_queue.h"
 #include "tcp/rtt_estimator.h"
@@ -53,7 +53,7 @@ enum ConnectionFlags : uint16_t {
   kNoDelay = 1 << 2,          // Nagle off
   kFinQueued = 1 << 3,        // the application ended its stream: FIN follows snd_end
   kFinReceived = 1 << 4,      // the peer's FIN was reached in order
-  kAckNow = 1 << 5,           // an ACK is owed and must not wait
+  kForceResend = 1 << 5,      // one retransmission goes out whatever the windows say
   kSynPending = 1 << 6,       // SYN (or SYN-ACK) is to be sent
   kProbePending = 1 << 7,     // a zero-window probe is to be sent
   kWritableOwed = 1 << 8,     // a send was cut short; tell when there is room
@@ -63,7 +63,7 @@ enum ConnectionFlags : uint16_t {
   kInTransmitList = 1 << 12,  // for the shard: already in its list of connections to drain
   kActiveOpen = 1 << 13,      // we sent the first SYN
   kCork = 1 << 14,            // hold back short segments until told otherwise
-  kSlowPathOnly = 1 << 15,    // out-of-order data, recovery or urgent data: no fast path
+  kSlowPathOnly = 1 << 15,    // cold state matters: out-of-order data, duplicates, loss, back-off, persist
 };
 
 // What every segment touches. Zero is CLOSED.
@@ -89,6 +89,7 @@ struct alignas(64) Connection {
   uint32_t cwnd = 0;  // octets
   RetransmitQueue records;
   RttEstimator rtt;
+  uint32_t ts_recent_at = 0;  // when ts_recent was taken, in units of 2^30 ns, for PAWS' 24-day rule
   Buffer* tx_tail = nullptr;  // sent and unsent data, a ring; Buffer::tag is the sequence number of data[0]
   Buffer* tx_next = nullptr;  // the buffer that holds snd_nxt; nullptr when all is sent
 
@@ -114,15 +115,17 @@ struct ColdState {
   SeqNum iss;
   SeqNum irs;
   uint32_t snd_wnd_max = 0;  // largest window the peer ever offered
-  Instant ts_recent_at;      // when ts_recent was taken, for PAWS' 24-day rule
   Instant syn_sent_at;
   Instant started_at;
   CongestionState congestion;
   SackScoreboard scoreboard;
+  FastRecovery recovery;
   Reassembly reassembly;
   Buffer* resend_hint = nullptr;  // the send buffer where the last retransmission was found
   uint8_t backoff = 0;            // unanswered retransmissions (or probes) in a row
+  uint8_t unanswered = 0;         // of those, since the peer last said anything
   uint8_t syn_tries = 0;
+  uint16_t link_mss = 536;  // what our link takes
   uint16_t peer_mss = 536;  // RFC 9293 3.7.1: 536 (IPv4) or 1220 (IPv6) unless the peer says
   CloseReason reason = CloseReason::kNone;
   uint64_t retransmitted_segments = 0;
@@ -135,7 +138,8 @@ struct Environment {
   const TcpConfig* config = nullptr;
   SlotPool<ColdState>* cold = nullptr;
   SlotPool<SendRecord>* records = nullptr;
-  ReassemblyPool* reassembly = nullptr;
+  ReassemblyPool* ranges = nullptr;
+  bool fast_path = true;  // off: every segment takes the long way; the result must be the same
 };
 
 // What a connection needs to know about its path and its tuple, made by the stack.
@@ -219,6 +223,11 @@ void Close(Connection& conn, Environment& env, Instant now, Effects& effects);
 void Abort(Connection& conn, Environment& env, Instant now, Effects& effects);
 
 void SetNoDelay(Connection& conn, bool on, Effects& effects);
+
+// An ICMP message about a segment of ours said that the destination cannot be reached (RFC 9293 3.9.2.2).
+// Ends an opening connection; on any other it is a hint that is not acted on (MUST-56). `quoted` is the
+// sequence number in the message; one that is not in flight is ignored (RFC 5927 4.1).
+void OnUnreachable(Connection& conn, SeqNum quoted, Effects& effects);
 
 // Gives every buffer, record and the cold state back; called by the shard when it frees or compacts the slot.
 void ReleaseAll(Connection& conn, Environment& env, BufferChain& released);

@@ -1,0 +1,157 @@
+// What an application does to a connection: RFC 9293 3.10.2 (SEND) to 3.10.5 (ABORT).
+#include <cstring>
+
+#include "tcp/buffer_ring.h"
+#include "tcp/connection.h"
+#include "tcp/internal.h"
+#include "tcp/window.h"
+
+namespace tern::tcp {
+namespace {
+
+// Below this many octets, copying into the last queued buffer costs less than keeping a buffer more.
+constexpr uint32_t kCopyLimit = 512;
+
+bool StreamOpenForSending(const Connection& conn) {
+  switch (conn.state) {
+    case State::kSynSent:
+    case State::kSynReceived:
+    case State::kEstablished:
+    case State::kCloseWait:
+      return !conn.Is(kFinQueued);
+    default:
+      return false;
+  }
+}
+
+void QueueForSending(Connection& conn, Buffer* buffer, Effects& effects) {
+  const uint32_t length = buffer->length;
+  Buffer* last = conn.tx_tail;
+  if (last != nullptr && length <= kCopyLimit && last->tailroom >= length) {
+    std::memcpy(last->data + last->length, buffer->data, length);
+    last->length += length;
+    last->tailroom -= length;
+    effects.released.PushBack(buffer);
+  } else {
+    buffer->tag = conn.snd_end.value();
+    RingPush(conn.tx_tail, buffer);
+  }
+  if (conn.tx_next == nullptr) conn.tx_next = conn.tx_tail;
+  conn.snd_end += length;
+}
+
+void StartFinWait2Timer(Connection& conn, Environment& env, Instant now) {
+  conn.slow_at.Set(now + env.config->fin_wait2);
+}
+
+}  // namespace
+
+uint32_t SendRoom(const Connection& conn, const Environment& env) {
+  if (!StreamOpenForSending(conn)) return 0;
+  const uint32_t used = conn.snd_una.DistanceTo(conn.snd_end);
+  return used >= env.config->send_buffer ? 0 : env.config->send_buffer - used;
+}
+
+SendResult Send(Connection& conn, Environment& env, BufferChain& data, Instant, Effects& effects) {
+  if (!StreamOpenForSending(conn)) return SendResult::kNotOpen;
+  bool took = false;
+  while (data.front() != nullptr) {
+    if (SendRoom(conn, env) == 0) {
+      conn.Set(kWritableOwed);
+      break;
+    }
+    Buffer* buffer = data.PopFront();
+    took = true;
+    if (buffer->length == 0) {
+      effects.released.PushBack(buffer);
+      continue;
+    }
+    QueueForSending(conn, buffer, effects);
+    effects.transmit = true;
+  }
+  return took || data.empty() ? SendResult::kOk : SendResult::kNoRoom;
+}
+
+uint32_t Receive(Connection& conn, Environment&, uint32_t max_octets, Instant, BufferChain& out,
+                 Effects& effects) {
+  uint32_t moved = 0;
+  while (Buffer* front = RingFront(conn.rx_tail)) {
+    if (moved != 0 && front->length > max_octets - moved) break;
+    moved += front->length;
+    out.PushBack(RingPop(conn.rx_tail));
+    if (moved >= max_octets) break;
+  }
+  if (moved == 0) return 0;
+  conn.rcv_queued -= moved;
+  NoteWindowOpened(conn, effects);
+  return moved;
+}
+
+void ShutdownWrite(Connection& conn, Environment&, Instant, Effects& effects) {
+  if (conn.Is(kFinQueued)) return;
+  switch (conn.state) {
+    case State::kSynSent:
+    case State::kSynReceived:
+      // RFC 9293 3.10.4: queued until the connection is open; the step to FIN-WAIT-1 follows the handshake.
+      conn.Set(kFinQueued);
+      return;
+    case State::kEstablished:
+      conn.Set(kFinQueued);
+      conn.state = State::kFinWait1;
+      break;
+    case State::kCloseWait:
+      conn.Set(kFinQueued);
+      conn.state = State::kLastAck;
+      break;
+    default:
+      return;
+  }
+  effects.transmit = true;
+}
+
+void Close(Connection& conn, Environment& env, Instant now, Effects& effects) {
+  if (conn.state == State::kClosed || conn.Is(kAppClosed)) return;
+  if (conn.state == State::kSynSent) {
+    // RFC 9293 3.10.4: the TCB is deleted; data that was queued goes with it.
+    Terminate(conn, CloseReason::kGraceful, effects);
+    return;
+  }
+  conn.Set(kAppClosed);
+  // RFC 1122 4.2.2.13: closing with data unread loses that data, and a reset tells the peer.
+  if (conn.rcv_queued != 0 && conn.state != State::kTimeWait) {
+    Abort(conn, env, now, effects);
+    return;
+  }
+  ShutdownWrite(conn, env, now, effects);
+  if (conn.state == State::kFinWait2) StartFinWait2Timer(conn, env, now);
+}
+
+void Abort(Connection& conn, Environment&, Instant, Effects& effects) {
+  switch (conn.state) {
+    case State::kClosed:
+      return;
+    case State::kSynReceived:
+    case State::kEstablished:
+    case State::kFinWait1:
+    case State::kFinWait2:
+    case State::kCloseWait:
+      // RFC 9293 3.10.5: <SEQ=SND.NXT><CTL=RST>; with the ACK bit, so that the peer's checks can use it.
+      effects.reply = {
+          .wanted = true, .flags = wire::kRst | wire::kAck, .seq = conn.snd_nxt, .ack = conn.rcv_nxt};
+      break;
+    default:
+      break;
+  }
+  Terminate(conn, CloseReason::kAborted, effects);
+}
+
+void SetNoDelay(Connection& conn, bool on, Effects& effects) {
+  if (!on) {
+    conn.Clear(kNoDelay);
+    return;
+  }
+  conn.Set(kNoDelay);
+  effects.transmit = true;  // what Nagle held back may go now
+}
+
+}  // namespace tern::tcp

@@ -1,0 +1,209 @@
+// Opening, ending and taking apart a connection.
+#include "tcp/connection.h"
+
+#include <algorithm>
+
+#include "tcp/buffer_ring.h"
+#include "tcp/internal.h"
+
+namespace tern::tcp {
+namespace {
+
+// RFC 9293 3.7.1 puts no lower bound on what a peer may announce; below this a segment is nearly all header,
+// and a peer that announces it is lying or attacking.
+constexpr uint16_t kLeastPeerMss = 48;
+// NOP NOP TS: taken off the payload of every segment (RFC 9293 3.7.1, MUST-16).
+constexpr uint16_t kTimestampOctets = 12;
+constexpr uint32_t kLargestUnscaledWindow = 0xffff;
+
+bool AllocateCold(Connection& conn, Environment& env, const OpenParams& params, Instant now) {
+  const uint32_t cold = env.cold->Allocate();
+  if (cold == kNoSlot) return false;
+  conn = Connection();
+  conn.cold = cold;
+  conn.ts_offset = params.ts_offset;
+  conn.rcv_limit = params.receive_buffer != 0 ? params.receive_buffer : env.config->receive_buffer;
+  conn.snd_una = conn.snd_nxt = params.iss;
+  conn.snd_end = params.iss + 1;
+  if (env.config->nodelay) conn.Set(kNoDelay);
+  ColdState& state = (*env.cold)[cold];
+  state.iss = params.iss;
+  state.started_at = now;
+  state.link_mss = params.link_mss;
+  state.peer_mss = params.default_peer_mss;
+  return true;
+}
+
+uint16_t EffectiveMss(const Connection& conn, const ColdState& cold) {
+  const uint16_t mss = std::max(kLeastPeerMss, std::min(cold.peer_mss, cold.link_mss));
+  return conn.Is(kUseTimestamps) ? static_cast<uint16_t>(mss - kTimestampOctets) : mss;
+}
+
+}  // namespace
+
+const char* StateName(State state) {
+  switch (state) {
+    case State::kClosed:
+      return "CLOSED";
+    case State::kSynSent:
+      return "SYN-SENT";
+    case State::kSynReceived:
+      return "SYN-RECEIVED";
+    case State::kEstablished:
+      return "ESTABLISHED";
+    case State::kFinWait1:
+      return "FIN-WAIT-1";
+    case State::kFinWait2:
+      return "FIN-WAIT-2";
+    case State::kCloseWait:
+      return "CLOSE-WAIT";
+    case State::kClosing:
+      return "CLOSING";
+    case State::kLastAck:
+      return "LAST-ACK";
+    case State::kTimeWait:
+      return "TIME-WAIT";
+  }
+  return "?";
+}
+
+uint8_t ReceiveScale(uint32_t octets) { return WindowShiftFor(octets); }
+
+bool OpenActive(Connection& conn, Environment& env, const OpenParams& params, Instant now) {
+  if (!AllocateCold(conn, env, params, now)) return false;
+  conn.state = State::kSynSent;
+  conn.Set(kActiveOpen | kSynPending | kSlowPathOnly);
+  conn.mss = EffectiveMss(conn, (*env.cold)[conn.cold]);
+  return true;
+}
+
+bool OpenPassive(Connection& conn, Environment& env, const PassiveParams& params, Instant now) {
+  if (!AllocateCold(conn, env, params.open, now)) return false;
+  ColdState& cold = (*env.cold)[conn.cold];
+  conn.state = State::kSynReceived;
+  conn.Set(kSlowPathOnly);
+  conn.snd_nxt = params.open.iss + 1;
+  cold.irs = params.irs;
+  cold.peer_mss = params.peer_mss;
+  cold.syn_sent_at = params.synack_sent_at;
+  cold.syn_tries = params.synack_sent_at == Instant::Never() ? 2 : 1;
+  conn.rcv_nxt = conn.last_ack_sent = params.irs + 1;
+  conn.rcv_adv = conn.rcv_nxt + std::min(conn.rcv_limit, kLargestUnscaledWindow);
+  conn.snd_wnd = params.peer_window;
+  conn.snd_wl1 = params.irs;
+  conn.snd_wl2 = params.open.iss;
+  if (params.timestamps) {
+    conn.Set(kUseTimestamps);
+    conn.ts_recent = params.ts_recent;
+    conn.ts_recent_at = CoarseClock(now);
+  }
+  if (params.sack) conn.Set(kUseSack);
+  if (params.peer_scale >= 0 && env.config->window_scale) {
+    conn.snd_scale = static_cast<uint8_t>(params.peer_scale) & 0xf;
+    conn.rcv_scale = ReceiveScale(conn.rcv_limit) & 0xf;
+  }
+  conn.mss = EffectiveMss(conn, cold);
+  return true;
+}
+
+void Establish(const Context& ctx) {
+  Connection& conn = ctx.conn;
+  ColdState& cold = ctx.cold();
+  conn.mss = EffectiveMss(conn, cold);
+  // RFC 6298 3: the SYN gives the first sample unless it was sent again (Karn).
+  if (cold.syn_tries == 1 && cold.syn_sent_at != Instant::Never()) {
+    conn.rtt.Update(ctx.now - cold.syn_sent_at);
+  }
+  InitCongestion(cold.congestion, ctx.config().congestion, conn.mss);
+  // RFC 5681 3.1: after a lost SYN or SYN-ACK the initial window is one segment.
+  const uint32_t segments = cold.syn_tries > 1 ? 1 : ctx.config().initial_window_segments;
+  conn.cwnd = segments == 1 ? conn.mss : InitialWindow(conn.mss, segments);
+  cold.backoff = cold.unanswered = 0;
+  conn.retransmit_at.Clear();
+  conn.Clear(kSynPending | kPersisting);
+  conn.ack_debt.StartQuick();
+  conn.state = State::kEstablished;
+  if (conn.Is(kFinQueued)) conn.state = State::kFinWait1;
+  if (!conn.Is(kConnectedTold)) {
+    conn.Set(kConnectedTold);
+    ctx.effects.events |= kEventConnected;
+  }
+  ctx.effects.transmit = true;
+  RefreshSlowPath(ctx);
+}
+
+void EnterTimeWait(const Context& ctx) {
+  ctx.conn.state = State::kTimeWait;
+  ctx.conn.retransmit_at.Clear();
+  ctx.conn.slow_at.Set(ctx.now + ctx.config().msl * 2);
+  ctx.effects.events |= kEventTimeWait;
+}
+
+void Terminate(Connection& conn, CloseReason reason, Effects& effects) {
+  conn.state = State::kClosed;
+  conn.retransmit_at.Clear();
+  conn.ack_at.Clear();
+  conn.slow_at.Clear();
+  effects.events |= kEventClosed;
+  effects.reason = reason;
+}
+
+Duration CurrentRto(const Connection& conn, const Environment& env) {
+  const TcpConfig& config = *env.config;
+  const RtoLimits limits{.min = config.rto_min,
+                         .max = config.rto_max,
+                         .initial = config.rto_initial,
+                         .granularity = Duration::Nanos(int64_t{1} << Deadline::kShift)};
+  const unsigned backoff = conn.Is(kSlowPathOnly) ? (*env.cold)[conn.cold].backoff : 0;
+  return conn.rtt.Rto(limits, backoff);
+}
+
+void RefreshSlowPath(const Context& ctx) {
+  Connection& conn = ctx.conn;
+  ColdState& cold = ctx.cold();
+  const bool quiet = cold.scoreboard.clean() && cold.recovery.phase() == RecoveryPhase::kOpen &&
+                     cold.recovery.dup_acks() == 0 && cold.reassembly.empty() && cold.backoff == 0 &&
+                     !cold.recovery.remembers_point() && cold.unanswered == 0 && !conn.Is(kPersisting);
+  if (quiet) {
+    conn.Clear(kSlowPathOnly);
+    cold.resend_hint = nullptr;
+  } else {
+    conn.Set(kSlowPathOnly);
+  }
+}
+
+Instant NextDeadline(const Connection& conn, Instant now) {
+  return std::min({conn.retransmit_at.At(now), conn.ack_at.At(now), conn.slow_at.At(now)});
+}
+
+void ReleaseAll(Connection& conn, Environment& env, BufferChain& released) {
+  RingDrain(conn.rx_tail, released);
+  RingDrain(conn.tx_tail, released);
+  conn.tx_next = nullptr;
+  conn.rcv_queued = 0;
+  conn.records.Clear(*env.records);
+  if (conn.cold != kNoSlot) {
+    (*env.cold)[conn.cold].reassembly.Clear(*env.ranges, released);
+    env.cold->Release(conn.cold);
+    conn.cold = kNoSlot;
+  }
+}
+
+void OnUnreachable(Connection& conn, SeqNum quoted, Effects& effects) {
+  const bool in_flight = quoted.AtOrAfter(conn.snd_una) && quoted.Before(conn.snd_nxt);
+  if (!in_flight) return;
+  if (conn.state == State::kSynSent || conn.state == State::kSynReceived) {
+    Terminate(conn, CloseReason::kUnreachable, effects);
+  }
+}
+
+TimeWaitState MakeTimeWait(const Connection& conn) {
+  return {.snd_nxt = conn.snd_nxt,
+          .rcv_nxt = conn.rcv_nxt,
+          .ts_recent = conn.ts_recent,
+          .ts_offset = conn.ts_offset,
+          .window = OfferWindow(WindowState(conn)).field,
+          .timestamps = conn.Is(kUseTimestamps)};
+}
+
+}  // namespace tern::tcp

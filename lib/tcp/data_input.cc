@@ -1,0 +1,140 @@
+// Text and FIN: RFC 9293 3.10.7.4 (seventh, eighth), RFC 2018 for what arrives ahead, RFC 5681 4.2 for the
+// ACKs.
+#include "tcp/buffer_ring.h"
+#include "tcp/coalesce.h"
+#include "tcp/internal.h"
+#include "tcp/rx_acceptable.h"
+
+namespace tern::tcp {
+namespace {
+
+// Out-of-order data may cost twice the window: the memory behind a full segment is not twice its octets.
+constexpr uint32_t kReassemblyCostFactor = 2;
+constexpr uint32_t kLeastReassemblyCost = 64 * 1024;
+
+bool ReceivesText(State state) {
+  return state == State::kEstablished || state == State::kFinWait1 || state == State::kFinWait2;
+}
+
+void QueueReceived(const Context& ctx, Buffer* buffer) {
+  Connection& conn = ctx.conn;
+  conn.rcv_queued += buffer->length;
+  if (conn.rx_tail != nullptr && TryCoalesce(conn.rx_tail, buffer)) {
+    ctx.effects.released.PushBack(buffer);
+  } else {
+    RingPush(conn.rx_tail, buffer);
+  }
+  ctx.effects.events |= kEventReadable;
+}
+
+// RFC 9293 3.10.7.4, eighth: everything before the FIN has been taken.
+void TakeFin(const Context& ctx) {
+  Connection& conn = ctx.conn;
+  conn.rcv_nxt += 1;
+  conn.rcv_adv = Later(conn.rcv_adv, conn.rcv_nxt);
+  conn.Set(kFinReceived);
+  NoteAckDecision(ctx, conn.ack_debt.OnUrgent());
+  ctx.effects.events |= kEventReadable | kEventPeerClosed;
+  switch (conn.state) {
+    case State::kEstablished:
+      conn.state = State::kCloseWait;
+      break;
+    case State::kFinWait1:
+      // Our FIN, had it been acknowledged, would have moved us to FIN-WAIT-2 already: both sides close at
+      // once.
+      conn.state = State::kClosing;
+      break;
+    case State::kFinWait2:
+      EnterTimeWait(ctx);
+      break;
+    default:
+      break;
+  }
+}
+
+ReassemblyLimits LimitsFor(const Connection& conn) {
+  return {.max_cost = std::max(conn.rcv_limit * kReassemblyCostFactor, kLeastReassemblyCost)};
+}
+
+// The buffer of `segment`, cut to what `part` keeps; nullptr when that is nothing.
+Buffer* CutPayload(SegmentView& segment, const TrimmedSegment& part) {
+  if (part.length == 0 || segment.payload == nullptr) return nullptr;
+  Buffer* buffer = segment.payload;
+  segment.payload = nullptr;
+  buffer->TrimFront(part.skip);
+  buffer->TrimBack(buffer->length - part.length);
+  return buffer;
+}
+
+void TakeOutOfOrder(const Context& ctx, SegmentView& segment, const TrimmedSegment& part) {
+  Connection& conn = ctx.conn;
+  ColdState& cold = ctx.cold();
+  ReassemblyPool& pool = *ctx.env.ranges;
+  const InsertResult inserted =
+      cold.reassembly.Insert(pool, LimitsFor(conn), CutPayload(segment, part), part.seq, part.fin,
+                             conn.rcv_nxt, conn.rcv_nxt + ReceiveWindowSize(conn), ctx.effects.released);
+  if (inserted.drop != DropReason::kNone) ctx.effects.Drop(inserted.drop);
+  BufferChain ready;
+  const Reassembly::Taken taken =
+      cold.reassembly.TakeInOrder(pool, conn.rcv_nxt, ready, ctx.effects.released);
+  conn.rcv_nxt += taken.octets;
+  while (Buffer* buffer = ready.PopFront()) QueueReceived(ctx, buffer);
+  // RFC 5681 4.2: a gap, what fills one, and a duplicate are each acknowledged at once.
+  OweOwnAck(ctx);
+  if (taken.fin) TakeFin(ctx);
+  RefreshSlowPath(ctx);
+}
+
+}  // namespace
+
+void TakeInOrder(const Context& ctx, Buffer* buffer) {
+  Connection& conn = ctx.conn;
+  const uint32_t length = buffer->length;
+  conn.rcv_nxt += length;
+  QueueReceived(ctx, buffer);
+  NoteAckDecision(ctx, conn.ack_debt.OnInOrder(length, conn.mss));
+}
+
+void TakeText(const Context& ctx, SegmentView& segment) {
+  Connection& conn = ctx.conn;
+  const bool fin = segment.Has(wire::kFin);
+  if (segment.payload_length == 0 && !fin) return;
+  if (!ReceivesText(conn.state)) {
+    // RFC 9293 3.10.7.4: after the peer's FIN there is no more text; what comes is an old duplicate.
+    if (conn.state == State::kTimeWait && fin) conn.slow_at.Set(ctx.now + ctx.config().msl * 2);
+    OweOwnAck(ctx);
+    return;
+  }
+  const TrimmedSegment part =
+      TrimToWindow(segment.seq, segment.payload_length, false, fin, conn.rcv_nxt, ReceiveWindowSize(conn));
+  if (part.length != 0 && conn.Is(kAppClosed)) {
+    // RFC 1122 4.2.2.13: nobody will read this, and the peer has to know.
+    ctx.effects.reply = {.wanted = true, .flags = wire::kRst, .seq = conn.snd_nxt};
+    ctx.effects.Drop(DropReason::kTcpDataAfterClose);
+    Terminate(conn, CloseReason::kAborted, ctx.effects);
+    return;
+  }
+  const bool nothing_waits = !conn.Is(kSlowPathOnly) || ctx.cold().reassembly.empty();
+  if (part.length == 0 && !part.fin) {
+    // All of it was there before, or beyond the window.
+    ctx.effects.Drop(part.back_cut ? DropReason::kTcpOutOfWindow : DropReason::kTcpDuplicatePayload);
+    OweOwnAck(ctx);
+    return;
+  }
+  if (part.seq != conn.rcv_nxt || !nothing_waits) {
+    conn.Set(kSlowPathOnly);
+    TakeOutOfOrder(ctx, segment, part);
+    return;
+  }
+  if (Buffer* buffer = CutPayload(segment, part)) TakeInOrder(ctx, buffer);
+  if (part.front_cut || part.back_cut) OweOwnAck(ctx);
+  if (part.fin) TakeFin(ctx);
+}
+
+void NoteWindowOpened(Connection& conn, Effects& effects) {
+  if (conn.Is(kFinReceived) || !UpdateWorthSending(WindowState(conn))) return;
+  conn.ack_debt.OnUrgent();
+  effects.transmit = true;
+}
+
+}  // namespace tern::tcp

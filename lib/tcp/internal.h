@@ -1,0 +1,96 @@
+// What the files of the dispatcher share. Not for other rooms.
+#ifndef TERN_TCP_INTERNAL_H_
+#define TERN_TCP_INTERNAL_H_
+
+#include <algorithm>
+#include <cstdint>
+
+#include "tcp/connection.h"
+#include "tcp/window.h"
+
+namespace tern::tcp {
+
+// One event being worked on.
+struct Context {
+  Connection& conn;
+  Environment& env;
+  Instant now;
+  Effects& effects;
+
+  // Reached only where the cold state is really needed: it is another cache line.
+  ColdState& cold() const { return (*env.cold)[conn.cold]; }
+  const TcpConfig& config() const { return *env.config; }
+};
+
+// ---- connection.cc ----
+
+// To CLOSED, with the reason told once. Buffers and cold state stay until ReleaseAll.
+void Terminate(Connection& conn, CloseReason reason, Effects& effects);
+// The handshake is over: segment size, windows, first event. RFC 9293 3.10.7.3, 3.10.7.4.
+void Establish(const Context& ctx);
+// RFC 9293 3.3.2: both streams have ended and the peer's FIN is (about to be) acknowledged.
+void EnterTimeWait(const Context& ctx);
+// The timeout in force, back-off included.
+Duration CurrentRto(const Connection& conn, const Environment& env);
+// Works out anew whether segments may take the fast path.
+void RefreshSlowPath(const Context& ctx);
+
+inline bool FinSent(const Connection& conn) {
+  return conn.Is(kFinQueued) && conn.snd_nxt == conn.snd_end + 1;
+}
+inline bool FinAcked(const Connection& conn) {
+  return conn.Is(kFinQueued) && conn.snd_una == conn.snd_end + 1;
+}
+// Octets queued and never sent.
+inline uint32_t Unsent(const Connection& conn) {
+  return FinSent(conn) ? 0 : conn.snd_nxt.DistanceTo(conn.snd_end);
+}
+// RCV.WND as the peer understands it.
+inline uint32_t ReceiveWindowSize(const Connection& conn) {
+  return conn.rcv_nxt.Before(conn.rcv_adv) ? conn.rcv_nxt.DistanceTo(conn.rcv_adv) : 0;
+}
+inline ReceiveWindow WindowState(const Connection& conn) {
+  const uint32_t free = conn.rcv_limit > conn.rcv_queued ? conn.rcv_limit - conn.rcv_queued : 0;
+  return {.rcv_nxt = conn.rcv_nxt,
+          .rcv_adv = conn.rcv_adv,
+          .free = free,
+          .buffer = conn.rcv_limit,
+          .rmss = conn.mss,
+          .shift = conn.rcv_scale};
+}
+inline uint32_t CoarseClock(Instant now) { return static_cast<uint32_t>(now.nanos() >> 30); }
+
+// ---- ack_input.cc ----
+
+// RFC 9293 3.10.7.4, fifth: SND.UNA, the window, SACK, recovery, timers. The ACK number is known to be
+// plausible.
+void TakeAck(const Context& ctx, const SegmentView& segment);
+
+// ---- data_input.cc ----
+
+// RFC 9293 3.10.7.4, seventh and eighth: the text, then FIN.
+void TakeText(const Context& ctx, SegmentView& segment);
+// In-order data for the application; `buffer` is exactly the payload at RCV.NXT.
+void TakeInOrder(const Context& ctx, Buffer* buffer);
+// After the application read: tells the peer where that is worth a segment.
+void NoteWindowOpened(Connection& conn, Effects& effects);
+
+// Acts on what the debt has become.
+inline void NoteAckDecision(const Context& ctx, AckDecision decision) {
+  if (decision == AckDecision::kNow) {
+    ctx.effects.transmit = true;
+  } else if (decision == AckDecision::kDelay && !ctx.conn.ack_at.IsSet()) {
+    ctx.conn.ack_at.Set(ctx.now + ctx.config().delayed_ack);
+  }
+}
+// An ACK for this segment alone: duplicates, gaps, challenges.
+inline void OweOwnAck(const Context& ctx) { NoteAckDecision(ctx, ctx.conn.ack_debt.OnOwn()); }
+
+// ---- rx_handshake.cc, rx_established.cc ----
+
+void InputSynSent(const Context& ctx, SegmentView& segment);
+void InputSynchronized(const Context& ctx, SegmentView& segment);
+
+}  // namespace tern::tcp
+
+#endif  // TERN_TCP_INTERNAL_H_

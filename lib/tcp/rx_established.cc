@@ -1,0 +1,220 @@
+// Segments of synchronized connections: RFC 9293 3.10.7.4, its steps in its own order, and the fast path that
+// takes their place when nothing but in-order data or a plain ACK has come.
+#include "tcp/internal.h"
+#include "tcp/rx_acceptable.h"
+
+namespace tern::tcp {
+namespace {
+
+// 2^30 ns a unit, 24 days (RFC 7323 5.5).
+constexpr uint32_t kPawsHorizonCoarse = static_cast<uint32_t>(kPawsHorizon.nanos() >> 30);
+
+Duration TsRecentAge(const Context& ctx) {
+  const uint32_t units = CoarseClock(ctx.now) - ctx.conn.ts_recent_at;
+  return Duration::Nanos(static_cast<int64_t>(units) << 30);
+}
+
+void FollowTimestamp(const Context& ctx, const SegmentView& segment) {
+  Connection& conn = ctx.conn;
+  if (!segment.options.has_timestamp) return;
+  const bool stale = CoarseClock(ctx.now) - conn.ts_recent_at > kPawsHorizonCoarse;
+  if (TsRecentFollows(segment.options.tsval, conn.ts_recent, stale, segment.seq, conn.last_ack_sent)) {
+    conn.ts_recent = segment.options.tsval;
+    conn.ts_recent_at = CoarseClock(ctx.now);
+  }
+}
+
+// ---- The fast path ----
+
+// In ESTABLISHED, with nothing unusual going on in either direction, is this exactly the next data or a plain
+// ACK of something in flight, well timestamped? Everything asked here is answered from the hot state.
+bool FastPathApplies(const Context& ctx, const SegmentView& segment) {
+  const Connection& conn = ctx.conn;
+  if (conn.state != State::kEstablished || conn.Is(kSlowPathOnly) || !ctx.env.fast_path) return false;
+  if ((segment.flags & ~wire::kPsh) != wire::kAck || segment.seq != conn.rcv_nxt) return false;
+  if (conn.Is(kUseTimestamps) != segment.options.has_timestamp || segment.options.sack_count != 0)
+    return false;
+  // PAWS (RFC 7323 5.3) can only object to a timestamp that went back.
+  if (segment.options.has_timestamp && SeqNum(segment.options.tsval).Before(SeqNum(conn.ts_recent)))
+    return false;
+  if (segment.payload_length > ReceiveWindowSize(conn)) return false;
+  const bool advances = segment.ack.After(conn.snd_una) && segment.ack.AtOrBefore(conn.snd_nxt);
+  // An ACK that neither moves nor comes with data may be a duplicate or a window update: the slow path knows.
+  return advances || (segment.ack == conn.snd_una && segment.payload_length != 0);
+}
+
+void RunFastPath(const Context& ctx, SegmentView& segment) {
+  FollowTimestamp(ctx, segment);
+  TakeAck(ctx, segment);
+  if (segment.payload_length == 0) return;
+  // Only a record of loss that this very ACK uncovered could stand against it.
+  if (ctx.conn.Is(kSlowPathOnly)) return TakeText(ctx, segment);
+  Buffer* buffer = segment.payload;
+  segment.payload = nullptr;
+  TakeInOrder(ctx, buffer);
+}
+
+// ---- The steps ----
+
+// Before the first: RFC 7323 5.3 R1, and 3.2 for a segment without the agreed option.
+bool TimestampIsGood(const Context& ctx, const SegmentView& segment) {
+  const Connection& conn = ctx.conn;
+  if (!conn.Is(kUseTimestamps) || segment.Has(wire::kRst)) return true;
+  if (!segment.options.has_timestamp) {
+    ctx.effects.Drop(DropReason::kTcpMissingTimestamp);
+    return false;
+  }
+  if (!PawsRejects(segment.options.tsval, conn.ts_recent, TsRecentAge(ctx))) return true;
+  ctx.effects.Drop(DropReason::kTcpPaws);
+  OweOwnAck(ctx);
+  return false;
+}
+
+// First: is any of it in the window?
+bool SequenceIsGood(const Context& ctx, const SegmentView& segment) {
+  const Connection& conn = ctx.conn;
+  const uint32_t window = ReceiveWindowSize(conn);
+  if (IsAcceptable(segment.seq, segment.SequenceLength(), conn.rcv_nxt, window)) return true;
+  // RFC 9293 3.10.7.4: with the window closed, what stands at RCV.NXT still brings a valid ACK or RST.
+  if (window == 0 && segment.seq == conn.rcv_nxt) return true;
+  if (segment.Has(wire::kRst)) {
+    ctx.effects.Drop(DropReason::kTcpRstOutOfWindow);
+    return false;
+  }
+  const bool seen = (segment.seq + segment.SequenceLength()).AtOrBefore(conn.rcv_nxt);
+  ctx.effects.Drop(seen ? DropReason::kTcpDuplicatePayload : DropReason::kTcpOutOfWindow);
+  // RFC 9293 3.10.7.4: a FIN seen again means that its ACK was lost; TIME-WAIT starts anew.
+  if (conn.state == State::kTimeWait && segment.Has(wire::kFin)) {
+    ctx.conn.slow_at.Set(ctx.now + ctx.config().msl * 2);
+  }
+  OweOwnAck(ctx);
+  return false;
+}
+
+// Second, with RFC 5961 3.2. True when the segment has been dealt with.
+bool TakeReset(const Context& ctx, const SegmentView& segment) {
+  if (!segment.Has(wire::kRst)) return false;
+  Connection& conn = ctx.conn;
+  switch (JudgeRst(segment.seq, conn.rcv_nxt, ReceiveWindowSize(conn))) {
+    case RstVerdict::kDrop:
+      ctx.effects.Drop(DropReason::kTcpRstOutOfWindow);
+      break;
+    case RstVerdict::kChallenge:
+      ctx.effects.Drop(DropReason::kTcpRstChallenged);
+      OweOwnAck(ctx);
+      break;
+    case RstVerdict::kReset: {
+      // RFC 1337: a RST must not cut TIME-WAIT short.
+      if (conn.state == State::kTimeWait) {
+        ctx.effects.Drop(DropReason::kTcpRstOutOfWindow);
+        break;
+      }
+      const bool opening = conn.state == State::kSynReceived;
+      Terminate(conn, opening ? CloseReason::kRefused : CloseReason::kReset, ctx.effects);
+      break;
+    }
+  }
+  return true;
+}
+
+// Fourth, with RFC 5961 4.2: a SYN here is old, or an attack, or a peer that restarted; our ACK lets a real
+// one find out.
+bool TakeSyn(const Context& ctx, const SegmentView& segment) {
+  if (!segment.Has(wire::kSyn)) return false;
+  ctx.effects.Drop(DropReason::kTcpSynInWindow);
+  OweOwnAck(ctx);
+  return true;
+}
+
+// Fifth, in SYN-RECEIVED: the handshake ends here, or the segment is not part of it.
+bool CompleteHandshake(const Context& ctx, const SegmentView& segment) {
+  Connection& conn = ctx.conn;
+  if (!segment.ack.After(conn.snd_una) || segment.ack.After(conn.snd_nxt)) {
+    ctx.effects.Drop(DropReason::kTcpBadAck);
+    ctx.effects.reply = {.wanted = true, .flags = wire::kRst, .seq = segment.ack};
+    return false;
+  }
+  conn.snd_una = conn.snd_una + 1;
+  conn.snd_wnd = static_cast<uint32_t>(segment.window) << conn.snd_scale;
+  conn.snd_wl1 = segment.seq;
+  conn.snd_wl2 = segment.ack;
+  ColdState& cold = ctx.cold();
+  cold.snd_wnd_max = std::max(cold.snd_wnd_max, conn.snd_wnd);
+  Establish(ctx);
+  return true;
+}
+
+// Fifth, elsewhere: RFC 5961 5.2 says which ACK numbers are worth looking at.
+bool TakeAckField(const Context& ctx, const SegmentView& segment) {
+  Connection& conn = ctx.conn;
+  if (conn.state == State::kSynReceived && !CompleteHandshake(ctx, segment)) return false;
+  const AckVerdict verdict = JudgeAck(segment.ack, conn.snd_una, conn.snd_nxt, ctx.cold().snd_wnd_max);
+  if (verdict == AckVerdict::kUnsent || verdict == AckVerdict::kTooOld) {
+    ctx.effects.Drop(DropReason::kTcpBadAck);
+    OweOwnAck(ctx);
+    return false;
+  }
+  TakeAck(ctx, segment);
+  return true;
+}
+
+// Fifth, what follows from it in the closing states.
+void StepAfterFinAcked(const Context& ctx) {
+  Connection& conn = ctx.conn;
+  if (!FinAcked(conn)) return;
+  switch (conn.state) {
+    case State::kFinWait1:
+      conn.state = State::kFinWait2;
+      if (conn.Is(kAppClosed)) conn.slow_at.Set(ctx.now + ctx.config().fin_wait2);
+      break;
+    case State::kClosing:
+      EnterTimeWait(ctx);
+      break;
+    case State::kLastAck:
+      Terminate(conn, CloseReason::kGraceful, ctx.effects);
+      break;
+    default:
+      break;
+  }
+}
+
+// RFC 9293 figure 8: in a simultaneous open the peer's SYN comes again, with the ACK of ours. Its SYN was
+// counted when it came first; what is left of the segment is the ACK.
+void StripRepeatedSyn(const Connection& conn, SegmentView& segment) {
+  const bool repeated = conn.state == State::kSynReceived && segment.Has(wire::kSyn) &&
+                        segment.Has(wire::kAck) && segment.seq + 1 == conn.rcv_nxt &&
+                        segment.ack == conn.snd_nxt;
+  if (!repeated) return;
+  segment.seq += 1;
+  segment.flags = static_cast<uint8_t>(segment.flags & ~wire::kSyn);
+}
+
+}  // namespace
+
+void InputSynchronized(const Context& ctx, SegmentView& segment) {
+  StripRepeatedSyn(ctx.conn, segment);
+  if (!TimestampIsGood(ctx, segment) || !SequenceIsGood(ctx, segment)) return;
+  if (TakeReset(ctx, segment) || TakeSyn(ctx, segment)) return;
+  if (!segment.Has(wire::kAck)) {
+    ctx.effects.Drop(DropReason::kTcpNoAck);
+    return;
+  }
+  FollowTimestamp(ctx, segment);
+  if (!TakeAckField(ctx, segment)) return;
+  StepAfterFinAcked(ctx);
+  if (ctx.conn.state == State::kClosed) return;
+  TakeText(ctx, segment);
+}
+
+void OnSegment(Connection& conn, Environment& env, SegmentView& segment, Instant now, Effects& effects) {
+  const Context ctx{conn, env, now, effects};
+  if (FastPathApplies(ctx, segment)) {
+    RunFastPath(ctx, segment);
+  } else if (conn.state == State::kSynSent) {
+    InputSynSent(ctx, segment);
+  } else if (conn.state != State::kClosed) {
+    InputSynchronized(ctx, segment);
+  }
+}
+
+}  // namespace tern::tcp

@@ -1,0 +1,302 @@
+// What a connection has to say, one segment at a time: RFC 9293 3.8, RFC 5681, RFC 6675 5.
+#include <array>
+
+#include "tcp/buffer_ring.h"
+#include "tcp/internal.h"
+#include "tcp/isn.h"
+#include "tcp/tx_segmenter.h"
+
+namespace tern::tcp {
+namespace {
+
+// ---- Parts of a segment ----
+
+void AddTimestamp(const Connection& conn, Instant now, wire::TcpOptions& options) {
+  options.has_timestamp = true;
+  options.tsval = TimestampValue(now, conn.ts_offset);
+  options.tsecr = conn.ts_recent;
+}
+
+// RFC 2018 4: the runs held out of order, the latest first, as many as fit beside a timestamp.
+void AddSackBlocks(const Connection& conn, const Environment& env, wire::TcpOptions& options) {
+  if (!conn.Is(kUseSack) || !conn.Is(kSlowPathOnly)) return;
+  const ColdState& cold = (*env.cold)[conn.cold];
+  if (!cold.reassembly.has_data()) return;
+  std::array<SeqRange, wire::TcpOptions::kMaxSackBlocks> blocks;
+  const size_t room = options.has_timestamp ? 3 : blocks.size();
+  const size_t count = cold.reassembly.SackBlocks(*env.ranges, std::span(blocks.data(), room));
+  for (size_t i = 0; i < count; ++i) options.sack[i] = {blocks[i].start, blocks[i].end};
+  options.sack_count = static_cast<uint8_t>(count);
+}
+
+void FillOptions(const Connection& conn, const Environment& env, Instant now, SegmentOut& out) {
+  if (conn.Is(kUseTimestamps)) AddTimestamp(conn, now, out.options);
+  AddSackBlocks(conn, env, out.options);
+}
+
+// The segment is going out: its ACK and window are said, and what was owed is paid.
+void CommitAck(Connection& conn, SegmentOut& out, bool pure) {
+  out.ack = conn.rcv_nxt;
+  out.flags |= wire::kAck;
+  const WindowOffer offer = OfferWindow(WindowState(conn));
+  out.window = offer.field;
+  conn.rcv_adv = Later(offer.right_edge, conn.rcv_adv);
+  conn.last_ack_sent = conn.rcv_nxt;
+  if (pure) {
+    conn.ack_debt.OnPureAckSent();
+  } else {
+    conn.ack_debt.OnSegmentSent();
+  }
+  if (conn.ack_debt.Decision() != AckDecision::kDelay) conn.ack_at.Clear();
+}
+
+// Adds slices for `length` octets from `seq` on, which `buffer` contains, as far as a frame has room for
+// slices. Returns the octets covered; `buffer` is then the one where the next octet lies, or nullptr at the
+// end.
+uint32_t GatherSlices(const Connection& conn, Buffer*& buffer, SeqNum seq, uint32_t length, TxFrame& frame) {
+  uint32_t covered = 0;
+  frame.slice_count = 0;
+  while (buffer != nullptr && covered < length && frame.slice_count < TxFrame::kMaxSlices) {
+    const uint32_t offset = SeqNum(buffer->tag).DistanceTo(seq + covered);
+    const uint32_t take = std::min(buffer->length - offset, length - covered);
+    frame.slices[frame.slice_count++] = {buffer->data + offset, take, buffer};
+    covered += take;
+    if (offset + take == buffer->length) buffer = RingNext(conn.tx_tail, buffer);
+  }
+  return covered;
+}
+
+// The payload octets of a full segment, what SACK blocks take already off.
+uint32_t SegmentRoom(const Connection& conn, const SegmentOut& out) {
+  const uint32_t sack = out.options.sack_count == 0 ? 0 : 4u + 8u * out.options.sack_count;
+  return conn.mss > sack ? conn.mss - sack : 1;
+}
+
+void StartRetransmitTimer(Connection& conn, const Environment& env, Instant now) {
+  // RFC 6298 5.1.
+  if (!conn.retransmit_at.IsSet()) conn.retransmit_at.Set(now + CurrentRto(conn, env));
+}
+
+// ---- SYN ----
+
+// RFC 9293 3.5: our SYN, or SYN and ACK when the peer's came first; RFC 7323 and RFC 2018 for what it offers.
+bool EmitSyn(Connection& conn, Environment& env, Instant now, SegmentOut& out) {
+  if (!conn.Is(kSynPending)) return false;
+  ColdState& cold = (*env.cold)[conn.cold];
+  const bool answers = conn.state == State::kSynReceived;
+  const TcpConfig& config = *env.config;
+  out.seq = cold.iss;
+  out.flags = answers ? wire::kSyn | wire::kAck : wire::kSyn;
+  out.ack = answers ? conn.rcv_nxt : SeqNum();
+  out.window = static_cast<uint16_t>(std::min<uint32_t>(conn.rcv_limit, 0xffff));
+  out.options.has_mss = true;
+  out.options.mss = cold.link_mss;
+  out.options.sack_permitted = answers ? conn.Is(kUseSack) : config.sack;
+  out.options.has_wscale = answers ? conn.rcv_scale != 0 || conn.snd_scale != 0 : config.window_scale;
+  out.options.wscale = ReceiveScale(conn.rcv_limit);
+  if (answers ? conn.Is(kUseTimestamps) : config.timestamps) AddTimestamp(conn, now, out.options);
+  out.retransmission = cold.syn_tries > 0;
+  if (cold.syn_tries < UINT8_MAX) ++cold.syn_tries;
+  if (cold.syn_tries == 1) cold.syn_sent_at = now;
+  conn.snd_nxt = cold.iss + 1;
+  conn.Clear(kSynPending);
+  StartRetransmitTimer(conn, env, now);
+  return true;
+}
+
+// ---- Retransmission ----
+
+// The send buffer that holds `seq`: looked for from where the last retransmission was found.
+Buffer* FindBuffer(const Connection& conn, ColdState& cold, SeqNum seq) {
+  Buffer* buffer = cold.resend_hint;
+  if (buffer == nullptr || seq.Before(SeqNum(buffer->tag))) buffer = RingFront(conn.tx_tail);
+  while (buffer != nullptr && seq.AtOrAfter(SeqNum(buffer->tag) + buffer->length)) {
+    buffer = RingNext(conn.tx_tail, buffer);
+  }
+  if (buffer != nullptr) cold.resend_hint = buffer;
+  return buffer;
+}
+
+// RFC 6675 5 (4.3): the first retransmission goes at once; others when cwnd has room for a segment.
+bool MayResend(const Connection& conn, const ColdState& cold) {
+  if (conn.records.empty()) return false;
+  if (conn.Is(kForceResend)) return true;
+  if (conn.snd_wnd == 0 || cold.scoreboard.lost_octets() == 0) return false;
+  return conn.cwnd >= cold.scoreboard.Pipe(conn.snd_una, conn.snd_nxt) + conn.mss;
+}
+
+// RFC 6675 4 NextSeg (3): in recovery, with no new data to send, what may be lost is better than silence.
+bool MaySpeculate(const Connection& conn, const ColdState& cold) {
+  if (!conn.Is(kUseSack) || cold.recovery.phase() != RecoveryPhase::kRecovery || conn.snd_wnd == 0)
+    return false;
+  return conn.cwnd >= cold.scoreboard.Pipe(conn.snd_una, conn.snd_nxt) + conn.mss;
+}
+
+bool EmitRetransmission(Connection& conn, Environment& env, Instant now, bool speculative, SegmentOut& out) {
+  ColdState& cold = (*env.cold)[conn.cold];
+  FillOptions(conn, env, now, out);
+  const RetransmitChoice choice =
+      cold.scoreboard.NextRetransmit(*env.records, conn.records, SegmentRoom(conn, out), speculative);
+  if (!choice.found()) {
+    conn.Clear(kForceResend);
+    return false;
+  }
+  const bool fin = FinSent(conn) && choice.seq + choice.length == conn.snd_nxt;
+  const uint32_t data = choice.length - (fin ? 1 : 0);
+  out.seq = choice.seq;
+  out.retransmission = true;
+  if (data != 0) {
+    Buffer* buffer = FindBuffer(conn, cold, choice.seq);
+    out.payload_length = GatherSlices(conn, buffer, choice.seq, data, *out.frame);
+  }
+  if (out.payload_length < data) {
+    // More pieces than a frame has slices: the record is cut where the segment ends, so that the rest goes
+    // next.
+    conn.records.Split(*env.records, choice.record, out.payload_length);
+  } else if (fin) {
+    out.flags |= wire::kFin;
+  }
+  if (choice.seq + out.payload_length == conn.snd_end && data != 0) out.flags |= wire::kPsh;
+  cold.scoreboard.OnRetransmit(*env.records, choice.record, now);
+  ++cold.retransmitted_segments;
+  conn.Clear(kForceResend);
+  CommitAck(conn, out, /*pure=*/false);
+  StartRetransmitTimer(conn, env, now);
+  return true;
+}
+
+// ---- New data ----
+
+bool MaySendData(State state) {
+  return state == State::kEstablished || state == State::kCloseWait || state == State::kFinWait1 ||
+         state == State::kClosing || state == State::kLastAck;
+}
+
+uint32_t CongestionRoom(const Connection& conn, const Environment& env) {
+  const uint32_t pipe = conn.Is(kSlowPathOnly)
+                            ? (*env.cold)[conn.cold].scoreboard.Pipe(conn.snd_una, conn.snd_nxt)
+                            : conn.snd_una.DistanceTo(conn.snd_nxt);
+  return conn.cwnd > pipe ? conn.cwnd - pipe : 0;
+}
+
+// Nothing in flight will end this hold, so a timer has to (RFC 9293 3.8.6.1).
+void ArmPersist(Connection& conn, const Environment& env, Instant now, SendHold hold) {
+  if (!NeedsPersistTimer(hold, !conn.records.empty()) || conn.retransmit_at.IsSet()) return;
+  conn.Set(kPersisting | kSlowPathOnly);
+  conn.retransmit_at.Set(now + CurrentRto(conn, env));
+}
+
+SendDecision Decide(const Connection& conn, const Environment& env, uint32_t room, uint32_t payload_budget) {
+  const bool probe = conn.Is(kProbePending);
+  const uint32_t usable = UsableWindow(conn.snd_una, conn.snd_nxt, conn.snd_wnd);
+  SendInputs in{.unsent = Unsent(conn),
+                .usable = probe ? std::max(usable, 1u) : usable,
+                .cwnd_room = CongestionRoom(conn, env),
+                .mss = room,
+                .budget = payload_budget,
+                .in_flight = !conn.records.empty(),
+                .nodelay = conn.Is(kNoDelay),
+                .cork = conn.Is(kCork),
+                .fin_queued = conn.Is(kFinQueued),
+                .overridden = probe};
+  // The largest window ever offered matters only where the one at hand holds a segment back.
+  in.snd_wnd_max = usable >= std::min(in.unsent, room) ? usable : (*env.cold)[conn.cold].snd_wnd_max;
+  return DecideSend(in);
+}
+
+// RFC 9293 3.10.4: FIN follows the last octet queued, in the same segment when there is one.
+bool FinIsDue(const Connection& conn, uint32_t length) {
+  return conn.Is(kFinQueued) && !FinSent(conn) && conn.snd_nxt + length == conn.snd_end;
+}
+
+// Records [SND.NXT, + length) before it is given out. False: no record left; the timer will try again.
+bool RecordRange(Connection& conn, Environment& env, Instant now, uint32_t length, bool fin) {
+  const TransmittedRange range{.seq = conn.snd_nxt,
+                               .length = length + (fin ? 1u : 0u),
+                               .sent_at = now,
+                               .marks = static_cast<uint8_t>(fin ? kSentFin : 0)};
+  if (conn.records.Append(*env.records, range) != AppendOutcome::kNoRecord) return true;
+  if (conn.records.empty() && !conn.retransmit_at.IsSet()) {
+    conn.Set(kPersisting | kSlowPathOnly);
+    conn.retransmit_at.Set(now + CurrentRto(conn, env));
+  }
+  return false;
+}
+
+bool EmitNew(Connection& conn, Environment& env, Instant now, uint32_t payload_budget, SegmentOut& out) {
+  if (!MaySendData(conn.state) || (conn.tx_next == nullptr && !FinIsDue(conn, 0))) return false;
+  FillOptions(conn, env, now, out);
+  const uint32_t room = SegmentRoom(conn, out);
+  SendDecision decision;
+  if (Unsent(conn) != 0) {
+    decision = Decide(conn, env, room, payload_budget);
+    if (decision.length == 0) {
+      ArmPersist(conn, env, now, decision.hold);
+      return false;
+    }
+  } else if (conn.snd_wnd == 0 && !conn.Is(kProbePending)) {
+    // A FIN takes sequence space, so a closed window holds it back; the persist timer sends it as the probe.
+    ArmPersist(conn, env, now, SendHold::kWindow);
+    return false;
+  }
+  Buffer* next = conn.tx_next;
+  const uint32_t length =
+      decision.length == 0 ? 0 : GatherSlices(conn, next, conn.snd_nxt, decision.length, *out.frame);
+  const bool fin = FinIsDue(conn, length);
+  if (!RecordRange(conn, env, now, length, fin)) return false;
+  out.seq = conn.snd_nxt;
+  out.payload_length = length;
+  if (decision.push) out.flags |= wire::kPsh;
+  if (fin) out.flags |= wire::kFin;
+  if (length > room) out.tso_segment = static_cast<uint16_t>(room);
+  conn.tx_next = next;
+  conn.snd_nxt += length + (fin ? 1u : 0u);
+  conn.Clear(kProbePending);
+  CommitAck(conn, out, /*pure=*/false);
+  StartRetransmitTimer(conn, env, now);
+  return true;
+}
+
+bool EmitAck(Connection& conn, Environment& env, Instant now, SegmentOut& out) {
+  if (conn.ack_debt.Decision() != AckDecision::kNow) return false;
+  FillOptions(conn, env, now, out);
+  out.seq = conn.snd_nxt;
+  CommitAck(conn, out, /*pure=*/true);
+  return true;
+}
+
+void ResetOut(SegmentOut& out) {
+  TxFrame* frame = out.frame;
+  out = SegmentOut();
+  out.frame = frame;
+  frame->slice_count = 0;
+}
+
+}  // namespace
+
+bool PollTransmit(Connection& conn, Environment& env, Instant now, uint32_t payload_budget, SegmentOut& out) {
+  ResetOut(out);
+  switch (conn.state) {
+    case State::kClosed:
+      return false;
+    case State::kSynSent:
+    case State::kSynReceived:
+      if (EmitSyn(conn, env, now, out)) return true;
+      return conn.state == State::kSynReceived && EmitAck(conn, env, now, out);
+    default:
+      break;
+  }
+  if (conn.Is(kSlowPathOnly) && MayResend(conn, (*env.cold)[conn.cold])) {
+    if (EmitRetransmission(conn, env, now, /*speculative=*/false, out)) return true;
+    ResetOut(out);
+  }
+  if (EmitNew(conn, env, now, payload_budget, out)) return true;
+  ResetOut(out);
+  if (conn.Is(kSlowPathOnly) && MaySpeculate(conn, (*env.cold)[conn.cold])) {
+    if (EmitRetransmission(conn, env, now, /*speculative=*/true, out)) return true;
+    ResetOut(out);
+  }
+  return EmitAck(conn, env, now, out);
+}
+
+}  // namespace tern::tcp
