@@ -1,0 +1,67 @@
+// The main thread of a program beside its running stack: signals, one-second ticks, what the stack says at
+// the end.
+#ifndef TERN_APPS_SESSION_H_
+#define TERN_APPS_SESSION_H_
+
+#include <chrono>
+#include <functional>
+#include <string>
+#include <string_view>
+
+#include "apps/report.h"
+#include "tern/stats.h"
+
+namespace tern::apps {
+
+using Clock = std::chrono::steady_clock;
+
+// SIGINT and SIGTERM end, SIGUSR1 asks for a snapshot. Blocks them in the calling thread and so in all that
+// it starts: construct before the stack is opened. The destructor gives the caller its old mask back.
+class Signals {
+ public:
+  Signals();
+  ~Signals();
+  Signals(const Signals&) = delete;
+  Signals& operator=(const Signals&) = delete;
+
+  enum class Wake { kTimeout, kStop, kSnapshot };
+  Wake WaitUntil(Clock::time_point until);
+
+  // From here on a second SIGINT or SIGTERM ends the process at once.
+  void LetThrough();
+
+ private:
+  struct Saved;
+  Saved* saved_;
+};
+
+// Waits until `deadline` passes, `done` says so or a signal asks to stop; calls `tick` each second and
+// `snapshot` for SIGUSR1. True when it was a signal.
+struct Waiting {
+  Clock::time_point deadline = Clock::time_point::max();
+  std::function<bool()> done;
+  std::function<void(double seconds)> tick;
+  std::function<void()> snapshot;
+};
+bool WaitFor(Signals& signals, const Waiting& waiting);
+
+// Sections "stack", "drops" and "devices". `requests` divides the busy cycles; 0: nothing to divide by.
+void AddStackReport(Report& report, const StackStats& stats, uint64_t requests);
+// Section "leaks".
+void AddLeakReport(Report& report, const LeakReport& leaks);
+// What was left behind in words; empty when nothing was.
+std::string LeakText(const LeakReport& leaks);
+
+// On stdout, flushed, as text or as JSON.
+void PrintReport(const Report& report, bool json);
+// One line on stdout, flushed.
+void PrintLine(std::string_view line);
+// One line on stderr.
+void PrintError(std::string_view program, std::string_view line);
+
+// Difference of counters, for a figure that leaves out what was before.
+StackStats Since(const StackStats& now, const StackStats& before);
+
+}  // namespace tern::apps
+
+#endif  // TERN_APPS_SESSION_H_
