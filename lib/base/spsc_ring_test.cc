@@ -150,7 +150,7 @@ TEST(SpscRing, TwoThreadsPassOwnershipOfMemory) {
   SpscRing<Message> there(HeapMemory(), 64);
   SpscRing<uint64_t*> back(HeapMemory(), kBlocks);
 
-  std::thread consumer_thread([&blocks, in = there.TakeConsumer(), out = back.TakeProducer()]() mutable {
+  std::thread consumer_thread([in = there.TakeConsumer(), out = back.TakeProducer()]() mutable {
     std::array<Message, 17> messages{};
     for (uint64_t expected = 0; expected < kMessages;) {
       const size_t count = in.PopSome(messages);
