@@ -14,7 +14,8 @@ namespace tern::stack {
 
 enum class FlowKind : uint8_t { kNone = 0, kConnection = 1, kHalfOpen = 2, kTimeWait = 3 };
 
-// Which table, and which slot of it. The zero value names nothing, so that fresh zeroed memory is an empty table.
+// Which table, and which slot of it. The zero value names nothing, so that fresh zeroed memory is an empty
+// table.
 class FlowId {
  public:
   static constexpr uint32_t kMaxIndex = (1u << 30) - 1;
@@ -32,12 +33,13 @@ class FlowId {
   uint32_t raw_ = 0;
 };
 
-// A hash table of {tag, id} in buckets of one cache line. The keys stay in the slots that the ids name, and the
-// caller compares them, so a look-up reads one or two lines here and the line of the slot it wants anyway.
+// A hash table of {tag, id} in buckets of one cache line. The keys stay in the slots that the ids name, and
+// the caller compares them, so a look-up reads one or two lines here and the line of the slot it wants
+// anyway.
 //
-// Every key has two candidate buckets and never more: a look-up is bounded whatever a peer sends, and since the
-// hash is keyed nobody outside can aim at one pair. Sized for half load, both being full does not happen by chance;
-// Insert then fails and the caller refuses the flow.
+// Every key has two candidate buckets and never more: a look-up is bounded whatever a peer sends, and since
+// the hash is keyed nobody outside can aim at one pair. Sized for half load, both being full does not happen
+// by chance; Insert then fails and the caller refuses the flow.
 class FlowTable {
  public:
   // Room for `flows` flows. Fails soft: without memory every Insert is refused.
@@ -82,8 +84,8 @@ class FlowTable {
   bool Insert(uint64_t hash, FlowId id);
   // False when it was not there.
   bool Remove(uint64_t hash, FlowId id);
-  // Puts `to` in the place of `from`: how a half-open flow becomes a connection without a chance to fail. False
-  // when `from` was not there.
+  // Puts `to` in the place of `from`: how a half-open flow becomes a connection without a chance to fail.
+  // False when `from` was not there.
   bool Replace(uint64_t hash, FlowId from, FlowId to);
 
   uint32_t size() const { return size_; }

@@ -64,7 +64,8 @@ TEST(FlowTable, HashIsKeyedAndSeparatesFamilies) {
   EXPECT_NE(a.Hash(v6), a.Hash(other_port));
 }
 
-// All keys with one hash: the two candidate buckets fill, then Insert says no, and Find still tells them apart.
+// All keys with one hash: the two candidate buckets fill, then Insert says no, and Find still tells them
+// apart.
 TEST(FlowTable, CollidingKeysFillTwoBucketsThenFail) {
   FlowTable table(HeapMemory(), 4096, kSecret);
   const uint64_t hash = 0x1234567800000005;
