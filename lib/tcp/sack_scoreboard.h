@@ -2,8 +2,12 @@
 #ifndef TERN_TCP_SACK_SCOREBOARD_H_
 #define TERN_TCP_SACK_SCOREBOARD_H_
 
+#include <algorithm>
+#include <array>
+#include <cstddef>
 #include <cstdint>
 #include <span>
+#include <type_traits>
 
 #include "base/instant.h"
 #include "base/seq_num.h"
@@ -36,18 +40,21 @@ struct RetransmitChoice {
   bool found() const { return record != kNoSlot; }
 };
 
-// Marks over the records of one RetransmitQueue, counters that make pipe() O(1), and hints that make a whole
+// Marks over the records of one RetransmitQueue, counters that make Pipe() O(1), and hints that make a whole
 // window cost O(records), whatever order ACKs come in: the lost edge and the retransmit hint only move
-// forward between timeouts, neighbours that are both sacked are merged, and a cursor remembers where the last
-// block ended.
+// forward between timeouts, neighbours that are both sacked are merged, and cursors remember the runs that
+// blocks named. What a hostile peer can make us do is bounded too: the walk per segment, and how finely
+// blocks cut records. A block, or the part of one, beyond these bounds is left out, which costs knowledge and
+// never correctness.
 //
 // A connection needs one only from its first loss or SACK block on; before that no record carries a mark and
 // a fresh SackScoreboard is right. Cold state, trivially copyable, without a pool or a queue of its own.
-// After each RetransmitQueue::AckTo, OnAck MUST be called, or hints would name freed records.
+// After each RetransmitQueue::AckTo, OnAck MUST be called unless clean(): hints would name freed records.
 class SackScoreboard {
  public:
-  // Applies the blocks of an acceptable segment, in the order of the option. `una` is SND.UNA after the
-  // segment's cumulative ACK was taken and OnAck called; `nxt` is SND.NXT. Total on hostile blocks.
+  // Applies the blocks of an acceptable segment, in the order of the option. On a segment whose ACK is older
+  // than SND.UNA (reordered) the blocks still count, but the caller ignores has_dsack. `una` is SND.UNA after
+  // the segment's cumulative ACK was taken and OnAck called; `nxt` is SND.NXT. Total on hostile blocks.
   SackUpdate OnSack(RecordPool& pool, RetransmitQueue& queue, std::span<const SeqRange> blocks, SeqNum una,
                     SeqNum nxt);
 
@@ -79,14 +86,14 @@ class SackScoreboard {
   // Duplicate ACKs without SACK: each says that some segment left the network, not which one. Taken off
   // pipe(); `octets` is at most what is outstanding. RFC 6582 3.2 steps 3 and 5, as a smaller pipe instead of
   // a larger cwnd.
-  void OnSegmentDeparted(uint32_t octets) { departed_ += octets; }
+  void OnSegmentDeparted(uint32_t octets) { departed_ = std::min(departed_ + octets, kMostDeparted); }
   void OnSegmentsAccounted(uint32_t octets) { departed_ -= octets < departed_ ? octets : departed_; }
 
   // RFC 6675 4 SetPipe: octets thought to be in flight.
   uint32_t Pipe(SeqNum una, SeqNum nxt) const {
-    const uint32_t gone = sacked_ + lost_ + departed_;
-    const uint32_t sent = una.DistanceTo(nxt) + retransmitted_;
-    return sent > gone ? sent - gone : 0;
+    const uint64_t gone = uint64_t{sacked_} + lost_ + departed_;
+    const uint64_t sent = uint64_t{una.DistanceTo(nxt)} + retransmitted_;
+    return sent > gone ? static_cast<uint32_t>(sent - gone) : 0;
   }
 
   bool clean() const { return (sacked_ | lost_ | retransmitted_ | departed_) == 0; }
@@ -98,11 +105,32 @@ class SackScoreboard {
   SeqNum high_sacked() const { return high_sacked_; }
 
  private:
-  uint32_t SackRecords(RecordPool& pool, RetransmitQueue& queue, SeqRange block, SackUpdate& update);
-  uint32_t FindRecord(const RecordPool& pool, const RetransmitQueue& queue, SeqNum seq) const;
-  uint32_t MarkSacked(RecordPool& pool, RetransmitQueue& queue, uint32_t index, SackUpdate& update);
-  void MergeSacked(RecordPool& pool, RetransmitQueue& queue, uint32_t index);
+  struct Cursor {
+    SeqNum seq;
+    uint32_t record = kNoSlot;
+  };
+  static constexpr size_t kCursors = 4;         // a segment carries at most so many blocks
+  static constexpr uint32_t kMostSteps = 1024;  // records walked in search of one block
+  static constexpr uint32_t kSmallPiece = 512;  // pieces shorter than this ...
+  static constexpr uint16_t kMostSmallPieces =
+      64;  // ... are cut so often at most, until the scoreboard is clean
+  static constexpr uint32_t kMostDeparted = 1u << 30;
+
+  // Hints may be stale when nothing is marked: start afresh.
+  void ForgetIfClean() {
+    if (clean()) *this = SackScoreboard();
+  }
+  void ApplyBlock(RecordPool& pool, RetransmitQueue& queue, SeqRange block, SackUpdate& update);
+  uint32_t FirstRecordOf(RecordPool& pool, RetransmitQueue& queue, SeqNum start);
+  uint32_t FindRecord(const RecordPool& pool, const RetransmitQueue& queue, SeqNum seq);
+  bool CutAt(RecordPool& pool, RetransmitQueue& queue, uint32_t index, SeqNum seq);
+  void MarkSacked(SendRecord& record, SackUpdate& update);
+  uint32_t MergeWithNeighbours(RecordPool& pool, RetransmitQueue& queue, uint32_t index);
+  void MergeSackedNext(RecordPool& pool, RetransmitQueue& queue, uint32_t index);
+  void Remember(SeqNum seq, uint32_t record);
+  uint32_t EdgeRecord(const RecordPool& pool, const RetransmitQueue& queue) const;
   void MarkRecordLost(SendRecord& record);
+  bool AboveEdge(SeqNum seq) const { return !edge_valid_ || seq.AtOrAfter(edge_seq_); }
 
   // Octets with each mark.
   uint32_t sacked_ = 0;
@@ -111,23 +139,23 @@ class SackScoreboard {
   uint32_t departed_ = 0;
   uint32_t sacked_records_ = 0;  // each a maximal run, since neighbours are merged
 
-  // All that is not sacked before the edge is lost. Above it: how much is sacked, in how many runs.
-  SeqNum lost_edge_;
-  uint32_t lost_edge_record_ = kNoSlot;  // starts at lost_edge_; kNoSlot: the queue's head, or past its tail
+  // The lost edge: all before it that is not sacked is lost. Above it so many octets are sacked, in so many
+  // runs.
   uint32_t sacked_above_ = 0;
   uint32_t runs_above_ = 0;
+  SeqNum edge_seq_;
+  uint32_t edge_record_ = kNoSlot;  // starts at edge_seq_; kNoSlot: the edge was at the end of the queue
 
-  // Records before the hint are sacked or being retransmitted. kNoSlot: start at the head.
-  SeqNum hint_seq_;
-  uint32_t hint_record_ = kNoSlot;
+  // Records before this one are sacked or being retransmitted. kNoSlot: start at the head.
+  Cursor hint_;
 
-  // Where the last block ended, to start the next search from. kNoSlot: nowhere.
-  SeqNum cursor_seq_;
-  uint32_t cursor_record_ = kNoSlot;
-
+  std::array<Cursor, kCursors> cursors_;  // starts of runs, or where a search gave up
   SeqNum high_sacked_;
-  bool edge_valid_ = false;  // false: the edge is SND.UNA
+  uint16_t small_pieces_ = 0;
+  uint8_t next_cursor_ = 0;
+  bool edge_valid_ = false;  // false: the edge is the head of the queue
 };
+static_assert(std::is_trivially_copyable_v<SackScoreboard>);
 
 }  // namespace tern::tcp
 
