@@ -36,6 +36,19 @@ unsigned TimingWheel::BucketFor(uint64_t tick) const {
   return level * kBuckets + static_cast<unsigned>(tick >> (level * kLevelBits) & (kBuckets - 1));
 }
 
+void TimingWheel::MarkOccupied(unsigned bucket) {
+  if (bucket == kParked) return;
+  occupied_[bucket / 64] |= uint64_t{1} << (bucket % 64);
+  occupied_words_ |= 1u << (bucket / 64);
+}
+
+void TimingWheel::MarkEmpty(unsigned bucket) {
+  if (bucket == kParked) return;
+  uint64_t& word = occupied_[bucket / 64];
+  word &= ~(uint64_t{1} << (bucket % 64));
+  if (word == 0) occupied_words_ &= ~(1u << (bucket / 64));
+}
+
 void TimingWheel::Place(Entry entry, Instant deadline) {
   const uint64_t tick = std::max(CeilTick(deadline), current_tick_ + 1);
   const unsigned bucket = BucketFor(tick);
@@ -47,40 +60,32 @@ void TimingWheel::Place(Entry entry, Instant deadline) {
     chunk.next = head;
     chunk.count = 0;
     heads_[bucket] = head = fresh;
-    if (bucket != kParked) {
-      occupied_[bucket / kBuckets][bucket % kBuckets / 64] |= uint64_t{1} << (bucket % 64);
-    }
+    MarkOccupied(bucket);
   }
   Chunk& chunk = chunks_[head];
   chunk.entries[chunk.count++] = entry;
 }
 
 std::pair<uint64_t, unsigned> TimingWheel::EarliestBucket() const {
-  for (unsigned level = 0; level < kLevels; ++level) {
-    for (unsigned word = 0; word < kBuckets / 64; ++word) {
-      const uint64_t bits = occupied_[level][word];
-      if (bits == 0) continue;
-      const unsigned index = word * 64 + static_cast<unsigned>(std::countr_zero(bits));
-      const unsigned shift = level * kLevelBits;
-      const uint64_t above = current_tick_ >> (shift + kLevelBits) << (shift + kLevelBits);
-      return {above | uint64_t{index} << shift, level * kBuckets + index};
-    }
+  if (occupied_words_ != 0) {
+    const auto word = static_cast<unsigned>(std::countr_zero(occupied_words_));
+    const unsigned bucket = word * 64 + static_cast<unsigned>(std::countr_zero(occupied_[word]));
+    const unsigned shift = bucket / kBuckets * kLevelBits;
+    const uint64_t above = current_tick_ >> (shift + kLevelBits) << (shift + kLevelBits);
+    return {above | uint64_t{bucket % kBuckets} << shift, bucket};
   }
   constexpr unsigned kHorizonBits = kLevels * kLevelBits;
   return {((current_tick_ >> kHorizonBits) + 1) << kHorizonBits, kParked};
 }
 
 bool TimingWheel::CollectDue(uint64_t tick) {
-  bool more = entries_ != 0;
-  while (more) {
+  while (entries_ != 0) {
     const auto [start, bucket] = EarliestBucket();
     if (start > tick) break;
     current_tick_ = start;
     const uint32_t head = std::exchange(heads_[bucket], kNoSlot);
     if (head == kNoSlot) break;  // only the parking bucket can be empty: all the rest is in hand by now
-    if (bucket != kParked) {
-      occupied_[bucket / kBuckets][bucket % kBuckets / 64] &= ~(uint64_t{1} << (bucket % 64));
-    }
+    MarkEmpty(bucket);
     if (due_head_ == kNoSlot) {
       due_head_ = head;
     } else {

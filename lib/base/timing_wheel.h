@@ -58,8 +58,11 @@ class TimingWheel {
   // repeatable order. REQUIRES: `now` does not step back; owner does not call Advance.
   template <typename F>
   uint32_t Advance(Instant now, uint32_t max_fires, F&& owner) {
+    // A poll loop comes here many times a tick.
+    const uint64_t tick = FloorTick(now);
+    if (tick <= current_tick_ && due_head_ == kNoSlot) return 0;
     uint32_t fires = 0;
-    while (fires < max_fires && (due_head_ != kNoSlot || CollectDue(FloorTick(now)))) {
+    while (fires < max_fires && (due_head_ != kNoSlot || CollectDue(tick))) {
       const Entry entry = PopDue();
       ++fires;
       const Instant again = owner(entry.slot, entry.generation, now);
@@ -115,6 +118,8 @@ class TimingWheel {
   }
 
   unsigned BucketFor(uint64_t tick) const;
+  void MarkOccupied(unsigned bucket);
+  void MarkEmpty(unsigned bucket);
   void Place(Entry entry, Instant deadline);
   // The first tick of the earliest bucket that holds anything, and that bucket. REQUIRES: some bucket does.
   std::pair<uint64_t, unsigned> EarliestBucket() const;
@@ -129,7 +134,8 @@ class TimingWheel {
   uint32_t entries_ = 0;
   uint32_t max_entries_;
   uint32_t secured_entries_ = 0;  // so many entries fit, wherever they fall, into memory already held
-  std::array<std::array<uint64_t, kBuckets / 64>, kLevels> occupied_{};
+  std::array<uint64_t, kParked / 64> occupied_{};  // a bit for each bucket of the levels
+  uint32_t occupied_words_ = 0;                    // a bit for each word of these
   std::array<uint32_t, kParked + 1> heads_;
   std::array<uint32_t, kParked + 1> tails_{};  // meaningful where the head is not kNoSlot
   SlotPool<Chunk> chunks_;
