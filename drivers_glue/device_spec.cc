@@ -38,7 +38,8 @@ constexpr std::array<KindRow, 10> kKinds = {{
     {DeviceKind::kAfPacket, "af_packet", "an interface", "af_packet:veth1", "net_af_packet", "net_af_packet"},
     {DeviceKind::kAfXdp, "af_xdp", "an interface", "af_xdp:veth1", "net_af_xdp", "net_af_xdp"},
     {DeviceKind::kTap, "tap", "a name for the interface", "tap:tern0", "net_tap", "net_tap"},
-    {DeviceKind::kMemif, "memif", "a socket path", "memif:/run/tern.sock,role=server", "net_memif", "net_memif"},
+    {DeviceKind::kMemif, "memif", "a socket path", "memif:/run/tern.sock,role=server", "net_memif",
+     "net_memif"},
     {DeviceKind::kVirtioUser, "virtio_user", "a socket path", "virtio_user:/run/tern.sock", "net_virtio_user",
      "net_virtio"},
     {DeviceKind::kVhost, "vhost", "a socket path", "vhost:/run/tern.sock", "net_vhost", "net_vhost"},
@@ -53,8 +54,8 @@ const KindRow& RowOf(DeviceKind kind) {
 }
 
 absl::Status SpecError(std::string_view text, std::string_view problem) {
-  return absl::InvalidArgumentError(absl::StrCat("device \"", absl::string_view(text.data(), text.size()), "\": ",
-                                                 absl::string_view(problem.data(), problem.size())));
+  return absl::InvalidArgumentError(absl::StrCat("device \"", absl::string_view(text.data(), text.size()),
+                                                 "\": ", absl::string_view(problem.data(), problem.size())));
 }
 
 absl::Status SpecProblem(const DeviceSpec& spec, absl::StatusCode code, const std::string& problem) {
@@ -74,7 +75,8 @@ bool IsPciAddress(std::string_view text) {
   constexpr std::string_view kShape = "xxxx:xx:xx.x";  // domain:bus:device.function
   if (text.size() != kShape.size()) return false;
   for (size_t i = 0; i < kShape.size(); ++i) {
-    const bool ok = kShape[i] == 'x' ? std::isxdigit(static_cast<unsigned char>(text[i])) != 0 : text[i] == kShape[i];
+    const bool ok =
+        kShape[i] == 'x' ? std::isxdigit(static_cast<unsigned char>(text[i])) != 0 : text[i] == kShape[i];
     if (!ok) return false;
   }
   return true;
@@ -85,27 +87,32 @@ absl::Status CheckTarget(const DeviceSpec& spec) {
   const std::string example(row.example);
   if (row.target.empty()) {
     if (spec.target.empty()) return absl::OkStatus();
-    return SpecError(spec.text, absl::StrCat("nothing may follow \"", std::string(row.name), "\" but ,key=value"));
+    return SpecError(spec.text,
+                     absl::StrCat("nothing may follow \"", std::string(row.name), "\" but ,key=value"));
   }
   if (spec.target.empty()) {
-    return SpecError(spec.text, absl::StrCat("expected ", std::string(row.target), " behind the colon, as in ", example));
+    return SpecError(
+        spec.text, absl::StrCat("expected ", std::string(row.target), " behind the colon, as in ", example));
   }
   const bool names_interface =
       spec.kind == DeviceKind::kAfPacket || spec.kind == DeviceKind::kAfXdp || spec.kind == DeviceKind::kTap;
   if (names_interface && spec.target.size() >= IFNAMSIZ) {
-    return SpecError(spec.text, absl::StrCat("the interface name \"", spec.target, "\" has ", spec.target.size(),
-                                             " characters, at most ", IFNAMSIZ - 1, " are allowed"));
+    return SpecError(spec.text,
+                     absl::StrCat("the interface name \"", spec.target, "\" has ", spec.target.size(),
+                                  " characters, at most ", IFNAMSIZ - 1, " are allowed"));
   }
   if (spec.kind == DeviceKind::kPci && !IsPciAddress(spec.target)) {
-    return SpecError(spec.text, absl::StrCat("\"", spec.target, "\" is not a PCI address; expected one like "
+    return SpecError(spec.text, absl::StrCat("\"", spec.target,
+                                             "\" is not a PCI address; expected one like "
                                              "0000:01:00.0 (lspci -D lists them)"));
   }
   constexpr size_t kLongestPath = sizeof(sockaddr_un::sun_path) - 1;
   const bool names_socket = spec.kind == DeviceKind::kMemif || spec.kind == DeviceKind::kVirtioUser ||
                             spec.kind == DeviceKind::kVhost;
   if (names_socket && spec.target.size() > kLongestPath) {
-    return SpecError(spec.text, absl::StrCat("the socket path has ", spec.target.size(), " characters, at most ",
-                                             kLongestPath, " are allowed: use a shorter one"));
+    return SpecError(spec.text,
+                     absl::StrCat("the socket path has ", spec.target.size(), " characters, at most ",
+                                  kLongestPath, " are allowed: use a shorter one"));
   }
   return absl::OkStatus();
 }
@@ -117,11 +124,12 @@ absl::Status CheckInterface(const DeviceSpec& spec) {
       for (const struct if_nameindex* it = all; it->if_name != nullptr; ++it) names.emplace_back(it->if_name);
       if_freenameindex(all);
     }
-    return SpecProblem(spec, absl::StatusCode::kNotFound,
-                       absl::StrCat("there is no interface \"", spec.target, "\" in this network namespace, only ",
-                                    absl::StrJoin(names, ", "),
-                                    ": name one of these, create it (ip link add …), or enter the namespace that has "
-                                    "it (ip netns exec …)"));
+    return SpecProblem(
+        spec, absl::StatusCode::kNotFound,
+        absl::StrCat("there is no interface \"", spec.target, "\" in this network namespace, only ",
+                     absl::StrJoin(names, ", "),
+                     ": name one of these, create it (ip link add …), or enter the namespace that has "
+                     "it (ip netns exec …)"));
   }
   return absl::OkStatus();
 }
@@ -143,10 +151,10 @@ bool HasCapability(unsigned capability) {
 absl::Status CheckCapability(const DeviceSpec& spec, unsigned capability, std::string_view name) {
   if (HasCapability(capability)) return absl::OkStatus();
   const std::string flag(name);
-  return SpecProblem(spec, absl::StatusCode::kPermissionDenied,
-                     absl::StrCat("this process lacks ", flag,
-                                  ": run it as root, or give the program the capability (setcap ", flag,
-                                  "+ep PROGRAM)"));
+  return SpecProblem(
+      spec, absl::StatusCode::kPermissionDenied,
+      absl::StrCat("this process lacks ", flag,
+                   ": run it as root, or give the program the capability (setcap ", flag, "+ep PROGRAM)"));
 }
 
 absl::Status CheckSocket(const DeviceSpec& spec) {
@@ -156,19 +164,22 @@ absl::Status CheckSocket(const DeviceSpec& spec) {
   const fs::path directory = path.has_parent_path() ? path.parent_path() : fs::path(".");
   std::error_code error;
   if (!fs::is_directory(directory, error)) {
-    return SpecProblem(spec, absl::StatusCode::kNotFound,
-                       absl::StrCat("the socket's directory ", directory.string(), " does not exist: create it"));
+    return SpecProblem(
+        spec, absl::StatusCode::kNotFound,
+        absl::StrCat("the socket's directory ", directory.string(), " does not exist: create it"));
   }
   if (access(directory.c_str(), W_OK | X_OK) != 0) {
     return SpecProblem(spec, absl::StatusCode::kPermissionDenied,
-                       absl::StrCat("the socket's directory ", directory.string(), " is not writable for this user: "
+                       absl::StrCat("the socket's directory ", directory.string(),
+                                    " is not writable for this user: "
                                     "choose another or change its mode"));
   }
   const std::string* server = spec.Find("server");
   const bool connects = spec.kind == DeviceKind::kVirtioUser && (server == nullptr || *server == "0");
   if (connects && !fs::exists(path, error)) {
     return SpecProblem(spec, absl::StatusCode::kNotFound,
-                       absl::StrCat("no socket ", spec.target, ": start the vhost side first, or add server=1 to "
+                       absl::StrCat("no socket ", spec.target,
+                                    ": start the vhost side first, or add server=1 to "
                                     "wait for one that connects"));
   }
   return absl::OkStatus();
@@ -187,13 +198,13 @@ absl::Status CheckDriver(const DeviceSpec& spec) {
   }
   std::string package = absl::StrCat("librte-", std::string(row.library));
   std::replace(package.begin(), package.end(), '_', '-');
-  return SpecProblem(spec, absl::StatusCode::kNotFound,
-                     absl::StrCat("DPDK's driver ", file, " is not in ", directory.string(), ": install ", package,
-                                  "23"));
+  return SpecProblem(
+      spec, absl::StatusCode::kNotFound,
+      absl::StrCat("DPDK's driver ", file, " is not in ", directory.string(), ": install ", package, "23"));
 }
 
-// A packet-socket ring: frames of one size, in blocks that hold a whole number of them, since the driver steps
-// through the mapping by frame.
+// A packet-socket ring: frames of one size, in blocks that hold a whole number of them, since the driver
+// steps through the mapping by frame.
 struct AfPacketRing {
   uint32_t frame = 0;
   uint32_t block = 0;
@@ -237,10 +248,15 @@ Arguments OwnArguments(const DeviceSpec& spec, const DeviceShape& shape) {
     case DeviceKind::kTap:
       return {{"iface", spec.target}};
     case DeviceKind::kMemif:
-      // A path that can be seen and removed, rather than the driver's default of a name in the abstract space.
+      // A path that can be seen and removed, rather than the driver's default of a name in the abstract
+      // space.
       return {{"socket", spec.target}, {"socket-abstract", "no"}};
-    case DeviceKind::kVirtioUser:
-      return {{"path", spec.target}, {"queues", queues}, {"queue_size", absl::StrCat(shape.ring_size)}};
+    case DeviceKind::kVirtioUser: {
+      Arguments own = {
+          {"path", spec.target}, {"queues", queues}, {"queue_size", absl::StrCat(shape.ring_size)}};
+      if (!shape.mac.empty()) own.emplace_back("mac", shape.mac);
+      return own;
+    }
     case DeviceKind::kVhost:
       return {{"iface", spec.target}, {"queues", queues}};
     case DeviceKind::kPcap:
@@ -268,7 +284,8 @@ absl::StatusOr<DeviceSpec> ParseDeviceSpec(std::string_view text) {
   const auto* row =
       std::find_if(kKinds.begin(), kKinds.end(), [name](const KindRow& known) { return known.name == name; });
   if (row == kKinds.end()) {
-    return SpecError(text, absl::StrCat("unknown kind \"", std::string(name), "\"; expected one of ", KindList()));
+    return SpecError(text,
+                     absl::StrCat("unknown kind \"", std::string(name), "\"; expected one of ", KindList()));
   }
   DeviceSpec spec;
   spec.kind = row->kind;
@@ -310,9 +327,10 @@ absl::Status CheckDeviceSpec(const DeviceSpec& spec) {
       return status.ok() ? CheckCapability(spec, CAP_NET_RAW, "cap_net_raw") : status;
     case DeviceKind::kTap:
       if (access("/dev/net/tun", R_OK | W_OK) != 0) {
-        return SpecProblem(spec, absl::StatusCode::kNotFound,
-                           "/dev/net/tun is missing or closed to this user: load the tun module (modprobe tun), or "
-                           "map the device into the container");
+        return SpecProblem(
+            spec, absl::StatusCode::kNotFound,
+            "/dev/net/tun is missing or closed to this user: load the tun module (modprobe tun), or "
+            "map the device into the container");
       }
       return CheckCapability(spec, CAP_NET_ADMIN, "cap_net_admin");
     case DeviceKind::kMemif:

@@ -39,8 +39,8 @@ struct DeviceSpec {
 
 absl::StatusOr<DeviceSpec> ParseDeviceSpec(std::string_view text);
 
-// Looks whether the device can be opened here: does the interface exist, may we use it, is there a directory for the
-// socket, is DPDK's driver installed. The error names the fix.
+// Looks whether the device can be opened here: does the interface exist, may we use it, is there a directory
+// for the socket, is DPDK's driver installed. The error names the fix.
 absl::Status CheckDeviceSpec(const DeviceSpec& spec);
 
 // What the driver is to be built for.
@@ -49,6 +49,7 @@ struct DeviceShape {
   uint16_t mtu = 1500;
   uint16_t ring_size = 512;
   unsigned serial = 0;  // distinguishes devices of one process
+  std::string mac;      // "02:…" for drivers that would make one up; may be empty
 };
 
 // A device in the EAL's words.

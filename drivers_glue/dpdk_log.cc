@@ -2,7 +2,10 @@
 
 #include <rte_log.h>
 
+#include <algorithm>
+#include <array>
 #include <cstdio>
+#include <functional>
 #include <mutex>
 #include <string>
 #include <string_view>
@@ -18,9 +21,22 @@ std::mutex g_mutex;
 std::string g_tail;
 thread_local int t_quiet = 0;
 
+// A driver that has lost its peer says so on every call, for ever. A line that was among the last few is not
+// shown again.
+constexpr size_t kRecentLines = 16;
+std::array<size_t, kRecentLines> g_recent;
+size_t g_next_recent = 0;
+
+bool IsNews(std::string_view line) {
+  const size_t hash = std::hash<std::string_view>()(line);
+  if (std::find(g_recent.begin(), g_recent.end(), hash) != g_recent.end()) return false;
+  g_recent[g_next_recent++ % kRecentLines] = hash;
+  return true;
+}
+
 ssize_t Write(void* /*cookie*/, const char* text, size_t length) {
-  if (t_quiet == 0) std::fwrite(text, 1, length, stderr);
   const std::lock_guard<std::mutex> lock(g_mutex);
+  if (t_quiet == 0 && IsNews({text, length})) std::fwrite(text, 1, length, stderr);
   g_tail.append(text, length);
   if (g_tail.size() > kRemembered) g_tail.erase(0, g_tail.size() - kRemembered);
   return static_cast<ssize_t>(length);

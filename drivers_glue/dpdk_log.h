@@ -4,11 +4,12 @@
 
 namespace tern {
 
-// From here on DPDK logs to stderr only (by itself it writes to stdout and to syslog), and its last lines are kept
-// for TakeDpdkLog. Call before rte_eal_init.
+// From here on DPDK logs to stderr only (by itself it writes to stdout and to syslog), and its last lines are
+// kept for TakeDpdkLog. Call before rte_eal_init.
 void RouteDpdkLog();
 
-// While one lives, what this thread makes DPDK log is remembered but not shown: for asking a driver what it may refuse.
+// While one lives, what this thread makes DPDK log is remembered but not shown: for asking a driver what it
+// may refuse.
 class QuietDpdkLog {
  public:
   QuietDpdkLog();

@@ -14,11 +14,13 @@
 #include <filesystem>
 #include <fstream>
 #include <mutex>
+#include <optional>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "drivers_glue/dpdk_log.h"
+#include "drivers_glue/sigpipe_block.h"
 
 namespace tern {
 namespace {
@@ -65,10 +67,9 @@ absl::Status ChooseLcores(const EalOptions& options, const HostFacts& host, EalF
   }
   for (unsigned cpu : facts.lcores) {
     if (std::find(host.cpus.begin(), host.cpus.end(), cpu) == host.cpus.end()) {
-      return absl::InvalidArgumentError(absl::StrCat("lcores names CPU ", cpu,
-                                                     ", but this process may use only ",
-                                                     absl::StrJoin(host.cpus, ","),
-                                                     ": choose among these, or change its affinity (taskset)"));
+      return absl::InvalidArgumentError(absl::StrCat(
+          "lcores names CPU ", cpu, ", but this process may use only ", absl::StrJoin(host.cpus, ","),
+          ": choose among these, or change its affinity (taskset)"));
     }
   }
   return absl::OkStatus();
@@ -78,13 +79,12 @@ absl::Status ChooseMemory(const EalOptions& options, const HostFacts& host, EalF
   const uint64_t needed = std::max<uint64_t>(options.memory_mib, kLeastHugeMib);
   const bool enough = host.free_hugepage_mib >= needed;
   facts.hugepages = options.hugepages != HugepageMode::kOff && enough;
-  const std::string fix = absl::StrCat("as root: sysctl -w vm.nr_hugepages=", needed / 2 * 2,
-                                       " (2 MiB each)");
+  const std::string fix =
+      absl::StrCat("as root: sysctl -w vm.nr_hugepages=", needed / 2 * 2, " (2 MiB each)");
   if (options.hugepages == HugepageMode::kOn && !enough) {
-    return absl::FailedPreconditionError(absl::StrCat("hugepages = on, but ", host.free_hugepage_mib,
-                                                      " MiB of huge pages are free and ", needed,
-                                                      " MiB are needed: free or add some (", fix,
-                                                      "), or use hugepages = auto"));
+    return absl::FailedPreconditionError(
+        absl::StrCat("hugepages = on, but ", host.free_hugepage_mib, " MiB of huge pages are free and ",
+                     needed, " MiB are needed: free or add some (", fix, "), or use hugepages = auto"));
   }
   if (!facts.hugepages && !options.pci.empty()) {
     return absl::FailedPreconditionError(
@@ -98,8 +98,8 @@ absl::Status ChooseMemory(const EalOptions& options, const HostFacts& host, EalF
   return absl::OkStatus();
 }
 
-// Main is EAL thread 0, free to run on any CPU, so that a program that links tern is not pinned; worker i is EAL
-// thread i + 1, pinned to the i-th CPU.
+// Main is EAL thread 0, free to run on any CPU, so that a program that links tern is not pinned; worker i is
+// EAL thread i + 1, pinned to the i-th CPU.
 std::string LcoreMap(const HostFacts& host, const EalFacts& facts) {
   std::string map = absl::StrCat("0@(", absl::StrJoin(host.cpus, ","), ")");
   for (size_t i = 0; i < facts.lcores.size(); ++i) absl::StrAppend(&map, ",", i + 1, "@", facts.lcores[i]);
@@ -129,13 +129,15 @@ void RemoveOwnRuntimeDir() {
 
 absl::Status CheckCompatible(const EalOptions& options) {
   if (!options.lcores.empty() && options.lcores != g_facts.lcores) {
-    return absl::FailedPreconditionError(absl::StrCat(
-        "the EAL already runs with workers on CPUs ", absl::StrJoin(g_facts.lcores, ","), "; lcores = ",
-        absl::StrJoin(options.lcores, ","), " was asked for: DPDK starts once per process, ask first time round"));
+    return absl::FailedPreconditionError(
+        absl::StrCat("the EAL already runs with workers on CPUs ", absl::StrJoin(g_facts.lcores, ","),
+                     "; lcores = ", absl::StrJoin(options.lcores, ","),
+                     " was asked for: DPDK starts once per process, ask first time round"));
   }
   if (options.hugepages == HugepageMode::kOn && !g_facts.hugepages) {
     return absl::FailedPreconditionError(
-        "the EAL already runs without huge pages: DPDK starts once per process, ask for hugepages = on first");
+        "the EAL already runs without huge pages: DPDK starts once per process, ask for hugepages = on "
+        "first");
   }
   return absl::OkStatus();
 }
@@ -150,11 +152,17 @@ absl::Status Initialise(const EalOptions& options) {
   for (std::string& argument : arguments) argv.push_back(argument.data());
   RouteDpdkLog();
   TakeDpdkLog();
+  // The EAL's threads inherit the mask: a vhost peer that goes away must not end the process.
+  const SigpipeBlock no_sigpipe;
+  // Every start brings warnings about things that are as they should be (no 1 GiB pages, no legacy
+  // telemetry), some of which no log level silences. If it fails, the error tells what was logged.
+  std::optional<QuietDpdkLog> quiet;
+  if (options.log_level == "warning" || options.log_level == "error") quiet.emplace();
   if (rte_eal_init(static_cast<int>(argv.size()), argv.data()) < 0) {
     g_state = State::kFailed;
     return absl::InternalError(absl::StrCat("DPDK's EAL does not start (", rte_strerror(rte_errno),
-                                            "): ", TakeDpdkLog(), " [arguments: ",
-                                            absl::StrJoin(arguments, " "), "]"));
+                                            "): ", TakeDpdkLog(),
+                                            " [arguments: ", absl::StrJoin(arguments, " "), "]"));
   }
   const fs::path runtime_dir = rte_eal_get_runtime_dir();
   if (options.file_prefix.empty()) {
@@ -191,12 +199,13 @@ absl::Status BuildEalArguments(const EalOptions& options, const HostFacts& host,
   if (!status.ok()) return status;
 
   facts.file_prefix = options.file_prefix.empty() ? absl::StrCat(kPrefixStem, host.pid) : options.file_prefix;
-  arguments = {"tern", "--lcores", LcoreMap(host, facts), "--main-lcore", "0", "--file-prefix",
-               facts.file_prefix, absl::StrCat("--log-level=*:", options.log_level)};
+  arguments = {
+      "tern", "--lcores",      LcoreMap(host, facts), "--main-lcore",
+      "0",    "--file-prefix", facts.file_prefix,     absl::StrCat("--log-level=*:", options.log_level)};
   const auto add = [&arguments](auto... words) { (arguments.push_back(words), ...); };
   if (facts.hugepages) {
-    // Memory lives in anonymous huge pages, each list of them behind one descriptor: nothing appears in hugetlbfs,
-    // processes cannot collide, and vhost peers can still be handed the descriptors.
+    // Memory lives in anonymous huge pages, each list of them behind one descriptor: nothing appears in
+    // hugetlbfs, processes cannot collide, and vhost peers can still be handed the descriptors.
     add("--in-memory", "--single-file-segments");
     if (options.memory_mib != 0) add("-m", absl::StrCat(options.memory_mib));
   } else {
@@ -205,14 +214,11 @@ absl::Status BuildEalArguments(const EalOptions& options, const HostFacts& host,
         absl::StrCat(options.memory_mib != 0 ? options.memory_mib : kOrdinaryMib));
   }
   if (options.pci.empty()) {
-    // Virtual addresses as bus addresses: no privilege to read physical ones is needed, and virtio_user insists.
+    // Virtual addresses as bus addresses: no privilege to read physical ones is needed, and virtio_user
+    // insists.
     add("--no-pci", "--iova-mode=va");
   } else {
     for (const std::string& address : options.pci) add("-a", address);
-  }
-  if (options.log_level == "warning") {
-    // Both warn on every start of things that are as they should be: no 1 GiB pages, no legacy telemetry.
-    add("--log-level=lib.eal:error", "--log-level=*telemetry*:error");
   }
   for (const std::string& word : options.extra) add(word);
   return absl::OkStatus();
@@ -227,7 +233,8 @@ absl::Status EalStart(const EalOptions& options) {
       return CheckCompatible(options);
     case State::kFailed:
       return absl::FailedPreconditionError(
-          "DPDK's EAL failed to start earlier in this process and can be tried only once: start a new process");
+          "DPDK's EAL failed to start earlier in this process and can be tried only once: start a new "
+          "process");
     case State::kStopped:
       break;
   }

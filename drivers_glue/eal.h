@@ -42,9 +42,9 @@ struct EalFacts {
   std::string notice;            // for the user, when a default had to give way; else empty
 };
 
-// Brings the EAL up. The first call decides; later ones succeed when the running EAL gives what they ask for and
-// say what does not fit otherwise. Once EalStop has run the process can not start it again: DPDK does not allow
-// it. The calling thread becomes the EAL's main thread but is not pinned to a CPU. Thread-safe.
+// Brings the EAL up. The first call decides; later ones succeed when the running EAL gives what they ask for
+// and say what does not fit otherwise. Once EalStop has run the process can not start it again: DPDK does not
+// allow it. The calling thread becomes the EAL's main thread but is not pinned to a CPU. Thread-safe.
 absl::Status EalStart(const EalOptions& options);
 
 // Ends the EAL and removes what it left in the file system. Every device must be closed. Idempotent.

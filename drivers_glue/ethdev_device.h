@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <memory>
 #include <span>
 #include <string>
@@ -104,6 +105,8 @@ class EthdevDevice final : public Device {
   std::vector<int> receive_fds_;  // what the driver reads queue 0, 1, … from, where that is known
   std::vector<std::unique_ptr<Queue>> queues_;
   std::vector<rte_ether_addr> multicast_;
+  mutable std::atomic<bool> link_was_up_{false};
+  mutable std::atomic<bool> link_lost_{false};
   DeviceCounters last_counters_;  // after Stop
 };
 

@@ -74,13 +74,15 @@ void EthdevDevice::NegotiateOffloads() {
   conf_.txmode.offloads = want;
 }
 
-// Only devices with a table of queues spread by Toeplitz; others that claim RSS spread as their kernel or peer likes.
+// Only devices with a table of queues spread by Toeplitz; others that claim RSS spread as their kernel or
+// peer likes.
 void EthdevDevice::NegotiateRss() {
   const uint64_t flows = caps_.flow_type_rss_offloads & kTcpFlows;
   if (info_.queue_count < 2 || flows == 0 || caps_.reta_size == 0) return;
   info_.rss = true;
   info_.rss_key.resize(caps_.hash_key_size != 0 ? caps_.hash_key_size : kUsualKeyLength);
-  if (getrandom(info_.rss_key.data(), info_.rss_key.size(), 0) != static_cast<ssize_t>(info_.rss_key.size())) {
+  if (getrandom(info_.rss_key.data(), info_.rss_key.size(), 0) !=
+      static_cast<ssize_t>(info_.rss_key.size())) {
     info_.rss = false;
     return;
   }
@@ -108,11 +110,13 @@ absl::Status EthdevDevice::Configure(const DeviceOptions& options) {
     conf_.rx_adv_conf = {};
     result = rte_eth_dev_configure(port_, options.queues, options.queues, &conf_);
   }
-  if (result != 0) return Error(absl::StatusCode::kInvalidArgument, "the driver refuses the configuration", result);
+  if (result != 0)
+    return Error(absl::StatusCode::kInvalidArgument, "the driver refuses the configuration", result);
   return absl::OkStatus();
 }
 
-// Queues in turn, and then what the driver says: the worker that opens a connection must know where answers land.
+// Queues in turn, and then what the driver says: the worker that opens a connection must know where answers
+// land.
 void EthdevDevice::FixRssTable() {
   if (!info_.rss) return;
   std::vector<rte_eth_rss_reta_entry64> groups((caps_.reta_size + RTE_ETH_RETA_GROUP_SIZE - 1u) /

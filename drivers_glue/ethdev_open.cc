@@ -3,17 +3,18 @@
 #include <rte_dev.h>
 #include <rte_errno.h>
 #include <rte_version.h>
+#include <sys/stat.h>
 
 #include <atomic>
 #include <fstream>
 #include <functional>
 
-#include <sys/stat.h>
-
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "drivers_glue/dpdk_log.h"
 #include "drivers_glue/eal.h"
 #include "drivers_glue/ethdev_device.h"
+#include "drivers_glue/sigpipe_block.h"
 
 namespace tern {
 namespace {
@@ -23,8 +24,8 @@ std::atomic<unsigned> g_serial{0};
 
 constexpr uint16_t kLargestMtu = 9000;
 
-// A locally administered address that stays the same when the process starts again on the same device, so that
-// neighbours' caches stay right, and differs between machines, network namespaces and devices.
+// A locally administered address that stays the same when the process starts again on the same device, so
+// that neighbours' caches stay right, and differs between machines, network namespaces and devices.
 std::array<uint8_t, 6> StableMac(const std::string& text) {
   std::string boot_id;
   std::ifstream("/proc/sys/kernel/random/boot_id") >> boot_id;
@@ -39,20 +40,27 @@ std::array<uint8_t, 6> StableMac(const std::string& text) {
   return mac;
 }
 
-bool IsKernelInterface(DeviceKind kind) { return kind == DeviceKind::kAfPacket || kind == DeviceKind::kAfXdp; }
+bool IsKernelInterface(DeviceKind kind) {
+  return kind == DeviceKind::kAfPacket || kind == DeviceKind::kAfXdp;
+}
 
 }  // namespace
 
 absl::Status EthdevDevice::Error(absl::StatusCode code, const std::string& what, int result) const {
-  return absl::Status(code, absl::StrCat("device \"", spec_.text, "\": ", what, " (", rte_strerror(-result), "): ",
-                                         TakeDpdkLog()));
+  return absl::Status(code, absl::StrCat("device \"", spec_.text, "\": ", what, " (", rte_strerror(-result),
+                                         "): ", TakeDpdkLog()));
 }
 
-absl::StatusOr<std::unique_ptr<Device>> EthdevDevice::Open(const DeviceSpec& spec, const DeviceOptions& options) {
-  if (!EalIsRunning()) return absl::FailedPreconditionError("start the EAL (EalStart) before opening a device");
+absl::StatusOr<std::unique_ptr<Device>> EthdevDevice::Open(const DeviceSpec& spec,
+                                                           const DeviceOptions& options) {
+  if (!EalIsRunning())
+    return absl::FailedPreconditionError("start the EAL (EalStart) before opening a device");
   absl::Status status = CheckDeviceSpec(spec);
   if (!status.ok()) return status;
   std::unique_ptr<EthdevDevice> device(new EthdevDevice(spec));
+  // Drivers complain about what they are merely asked; if opening fails, the error tells what was logged.
+  const QuietDpdkLog quiet;
+  const SigpipeBlock no_sigpipe;
   TakeDpdkLog();
   status = device->ChooseMtu(options);
   if (status.ok()) status = device->CreatePort(options);
@@ -87,25 +95,31 @@ absl::Status EthdevDevice::CreatePort(const DeviceOptions& options) {
   shape.mtu = info_.mtu;
   shape.ring_size = options.rx_ring;
   shape.serial = g_serial.fetch_add(1);
+  const std::array<uint8_t, 6> mac = options.mac.value_or(StableMac(spec_.text));
+  shape.mac =
+      absl::StrFormat("%02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1], mac[2], mac[3], mac[4], mac[5]);
   eal_device_ = ToEalDevice(spec_, shape);
   const std::vector<int> before = OpenDescriptors();
 
   const bool known = rte_eth_dev_get_port_by_name(eal_device_.name.c_str(), &port_) == 0;
   if (known && spec_.kind != DeviceKind::kPci) {
     port_ = RTE_MAX_ETHPORTS;
-    return absl::AlreadyExistsError(absl::StrCat("device \"", spec_.text, "\": a port named ", eal_device_.name,
+    return absl::AlreadyExistsError(absl::StrCat("device \"", spec_.text, "\": a port named ",
+                                                 eal_device_.name,
                                                  " is open already: close it, or choose another name"));
   }
   if (!known) {
-    const int result = rte_eal_hotplug_add(eal_device_.bus.c_str(), eal_device_.name.c_str(),
-                                           eal_device_.arguments.c_str());
+    const int result =
+        rte_eal_hotplug_add(eal_device_.bus.c_str(), eal_device_.name.c_str(), eal_device_.arguments.c_str());
     if (result != 0) {
-      const std::string hint = spec_.kind == DeviceKind::kPci
-                                   ? "; bind it to vfio-pci (dpdk-devbind.py -b vfio-pci ADDRESS) and list it when the "
-                                     "EAL starts"
-                                   : "";
+      const std::string hint =
+          spec_.kind == DeviceKind::kPci
+              ? "; bind it to vfio-pci (dpdk-devbind.py -b vfio-pci ADDRESS) and list it when the "
+                "EAL starts"
+              : "";
       return Error(absl::StatusCode::kUnavailable,
-                   absl::StrCat("DPDK cannot create ", eal_device_.name, " with \"", eal_device_.arguments, "\"", hint),
+                   absl::StrCat("DPDK cannot create ", eal_device_.name, " with \"", eal_device_.arguments,
+                                "\"", hint),
                    result);
     }
     created_ = true;
@@ -119,8 +133,8 @@ absl::Status EthdevDevice::CreatePort(const DeviceOptions& options) {
     if (port != RTE_MAX_ETHPORTS) rte_eth_iterator_cleanup(&iterator);
   }
   if (port == RTE_MAX_ETHPORTS) {
-    return Error(absl::StatusCode::kUnavailable, absl::StrCat("no DPDK driver made a port of ", eal_device_.name),
-                 -ENODEV);
+    return Error(absl::StatusCode::kUnavailable,
+                 absl::StrCat("no DPDK driver made a port of ", eal_device_.name), -ENODEV);
   }
   port_ = port;
   receive_fds_ = NewReceiveDescriptors(before, OpenDescriptors());
@@ -132,7 +146,8 @@ absl::Status EthdevDevice::CreateQueues(const DeviceOptions& options) {
   rx_ring_ = options.rx_ring;
   tx_ring_ = options.tx_ring;
   const int result = rte_eth_dev_adjust_nb_rx_tx_desc(port_, &rx_ring_, &tx_ring_);
-  if (result != 0) return Error(absl::StatusCode::kInvalidArgument, "ring sizes do not suit the driver", result);
+  if (result != 0)
+    return Error(absl::StatusCode::kInvalidArgument, "ring sizes do not suit the driver", result);
 
   constexpr uint32_t kEthernetAndTags = 14 + 2 * 4;
   // Full caches of the worker and of one other thread, and a few bursts on their way.
@@ -175,7 +190,8 @@ absl::Status EthdevDevice::SetUpQueue(uint16_t q) {
   rx.offloads = conf_.rxmode.offloads;
   const std::vector<int> before = OpenDescriptors();
   int result = rte_eth_rx_queue_setup(port_, q, rx_ring_, socket, &rx, queues_[q]->pool->mempool());
-  if (result != 0) return Error(absl::StatusCode::kInternal, absl::StrCat("rx queue ", q, " cannot be set up"), result);
+  if (result != 0)
+    return Error(absl::StatusCode::kInternal, absl::StrCat("rx queue ", q, " cannot be set up"), result);
   // Some drivers open what they read from when the port is made, others queue by queue.
   const std::vector<int> fresh = NewReceiveDescriptors(before, OpenDescriptors());
   if (!fresh.empty()) {
@@ -185,7 +201,8 @@ absl::Status EthdevDevice::SetUpQueue(uint16_t q) {
   rte_eth_txconf tx = caps_.default_txconf;
   tx.offloads = conf_.txmode.offloads;
   result = rte_eth_tx_queue_setup(port_, q, tx_ring_, socket, &tx);
-  if (result != 0) return Error(absl::StatusCode::kInternal, absl::StrCat("tx queue ", q, " cannot be set up"), result);
+  if (result != 0)
+    return Error(absl::StatusCode::kInternal, absl::StrCat("tx queue ", q, " cannot be set up"), result);
   return absl::OkStatus();
 }
 
@@ -200,14 +217,15 @@ absl::Status EthdevDevice::StartPort(const DeviceOptions& options) {
   return absl::OkStatus();
 }
 
-// On kernel interfaces and taps the driver would change the kernel's address too, so the port listens to everything
-// instead. A tap must not share the kernel's address: the kernel would not talk to itself.
+// On kernel interfaces and taps the driver would change the kernel's address too, so the port listens to
+// everything instead. A tap must not share the kernel's address: the kernel would not talk to itself.
 void EthdevDevice::ChooseMac(const DeviceOptions& options) {
   rte_ether_addr own{};
   rte_eth_macaddr_get(port_, &own);
   std::copy_n(own.addr_bytes, info_.mac.size(), info_.mac.begin());
   const bool has_own = (spec_.kind == DeviceKind::kPci || spec_.kind == DeviceKind::kVdev ||
-                        IsKernelInterface(spec_.kind)) && !rte_is_zero_ether_addr(&own);
+                        spec_.kind == DeviceKind::kVirtioUser || IsKernelInterface(spec_.kind)) &&
+                       !rte_is_zero_ether_addr(&own);
   if (options.mac.has_value()) {
     info_.mac = *options.mac;
   } else if (!has_own) {
@@ -217,11 +235,11 @@ void EthdevDevice::ChooseMac(const DeviceOptions& options) {
   rte_ether_addr wanted{};
   std::copy_n(info_.mac.begin(), info_.mac.size(), wanted.addr_bytes);
   const bool changes_kernel = IsKernelInterface(spec_.kind) || spec_.kind == DeviceKind::kTap;
-  if (changes_kernel || rte_eth_dev_default_mac_addr_set(port_, &wanted) != 0) rte_eth_promiscuous_enable(port_);
+  if (changes_kernel || rte_eth_dev_default_mac_addr_set(port_, &wanted) != 0)
+    rte_eth_promiscuous_enable(port_);
 }
 
 void EthdevDevice::FindWaitSources() {
-  const QuietDpdkLog quiet;  // drivers without interrupts complain when asked
   info_.rx_interrupt = true;
   for (uint16_t q = 0; q < info_.queue_count; ++q) {
     RxWaiter& waiter = queues_[q]->waiter;
@@ -252,8 +270,15 @@ DeviceCounters EthdevDevice::counters() const {
 }
 
 bool EthdevDevice::LinkUp() const {
+  if (!started_ || link_lost_) return false;
   rte_eth_link link{};
-  return started_ && rte_eth_link_get_nowait(port_, &link) == 0 && link.link_status == RTE_ETH_LINK_UP;
+  const bool up = rte_eth_link_get_nowait(port_, &link) == 0 && link.link_status == RTE_ETH_LINK_UP;
+  if (up) link_was_up_ = true;
+  // virtio_user as a client never connects again, and each further question to it schedules one more clean-up
+  // of the same connection, which crashes in the end: ask no more.
+  const std::string* server = spec_.Find("server");
+  link_lost_ = spec_.kind == DeviceKind::kVirtioUser && server == nullptr && link_was_up_ && !up;
+  return up;
 }
 
 bool EthdevDevice::AddMulticast(const std::array<uint8_t, 6>& mac) {
@@ -276,10 +301,12 @@ void EthdevDevice::ReturnHeld(Queue& queue) {
   if (queue.composer != nullptr) queue.composer->DropStock();
 }
 
-// The order matters: nothing sleeps on the port's descriptors when the driver closes them, and the port is stopped
-// before its queues' mbufs are taken back.
+// The order matters: nothing sleeps on the port's descriptors when the driver closes them, and the port is
+// stopped before its queues' mbufs are taken back.
 void EthdevDevice::Stop() {
   if (port_ == RTE_MAX_ETHPORTS) return;
+  const QuietDpdkLog quiet;
+  const SigpipeBlock no_sigpipe;
   if (started_) last_counters_ = counters();
   for (auto& queue : queues_) queue->waiter.Close();
   if (started_) rte_eth_dev_stop(port_);
@@ -293,6 +320,11 @@ void EthdevDevice::RemovePort() {
   if (created_) rte_eal_hotplug_remove(eal_device_.bus.c_str(), eal_device_.name.c_str());
   created_ = false;
   port_ = RTE_MAX_ETHPORTS;
+  // This driver never gives back what lay in the kernel's fill ring. Its sockets are closed, so nobody can
+  // write there.
+  if (spec_.kind == DeviceKind::kAfXdp) {
+    for (auto& queue : queues_) queue->pool->ForgetDriver();
+  }
 }
 
 uint64_t EthdevDevice::buffers_outstanding() const {
@@ -301,8 +333,8 @@ uint64_t EthdevDevice::buffers_outstanding() const {
   for (const auto& queue : queues_) {
     if (queue->pool == nullptr) continue;
     held += queue->pool->held();
-    // With the port gone nobody but the stack may have any, so the pools themselves can be asked: this finds what a
-    // driver or this class lost, too.
+    // With the port gone nobody but the stack may have any, so the pools themselves can be asked: this finds
+    // what a driver or this class lost, too.
     if (port_ == RTE_MAX_ETHPORTS) {
       in_use += queue->pool->in_use();
       if (queue->composer != nullptr) in_use += queue->composer->in_use();

@@ -5,8 +5,8 @@ namespace tern {
 namespace {
 
 ChecksumState StateOf(uint64_t flags, uint64_t good, uint64_t bad, uint64_t none) {
-  // DPDK spells four states in two bits. "None": the sum in the packet is not valid but the device vouches for the
-  // data, as between a virtio guest and its host.
+  // DPDK spells four states in two bits. "None": the sum in the packet is not valid but the device vouches
+  // for the data, as between a virtio guest and its host.
   const uint64_t bits = flags & (good | bad | none);
   if (bits == good || bits == none) return ChecksumState::kGood;
   if (bits == bad) return ChecksumState::kBad;
@@ -64,10 +64,10 @@ size_t EthdevDevice::Receive(uint16_t q, std::span<RxFrame> out) {
     frame.has_rss_hash = (flags & RTE_MBUF_F_RX_RSS_HASH) != 0 && info_.rss;
     frame.vlan_tci = mbuf->vlan_tci;
     frame.vlan_stripped = (flags & RTE_MBUF_F_RX_VLAN_STRIPPED) != 0;
-    frame.ip_checksum = StateOf(flags, RTE_MBUF_F_RX_IP_CKSUM_GOOD, RTE_MBUF_F_RX_IP_CKSUM_BAD,
-                                RTE_MBUF_F_RX_IP_CKSUM_NONE);
-    frame.l4_checksum = StateOf(flags, RTE_MBUF_F_RX_L4_CKSUM_GOOD, RTE_MBUF_F_RX_L4_CKSUM_BAD,
-                                RTE_MBUF_F_RX_L4_CKSUM_NONE);
+    frame.ip_checksum =
+        StateOf(flags, RTE_MBUF_F_RX_IP_CKSUM_GOOD, RTE_MBUF_F_RX_IP_CKSUM_BAD, RTE_MBUF_F_RX_IP_CKSUM_NONE);
+    frame.l4_checksum =
+        StateOf(flags, RTE_MBUF_F_RX_L4_CKSUM_GOOD, RTE_MBUF_F_RX_L4_CKSUM_BAD, RTE_MBUF_F_RX_L4_CKSUM_NONE);
     frame.buffer = mbuf->next == nullptr ? pool.Adopt(mbuf) : AdoptChain(pool, mbuf);
   }
   pool.CountAdopted();

@@ -70,8 +70,8 @@ void EthdevDevice::DropRejected(Queue& queue, size_t index) {
   queue.tx_rejected.Add(1);
 }
 
-// Lets the driver check and complete requests for its offloads. What it refuses is dropped and counted: waiting would
-// not make it acceptable, and would block what follows.
+// Lets the driver check and complete requests for its offloads. What it refuses is dropped and counted:
+// waiting would not make it acceptable, and would block what follows.
 bool EthdevDevice::PrepareStaged(uint16_t q, Queue& queue) {
   size_t& good = queue.prepared;
   while (good < queue.staged_count) {

@@ -52,20 +52,23 @@ class HugeMemorySource final : public MemorySource {
 
 }  // namespace
 
-absl::StatusOr<rte_mempool*> CreateMbufMempool(const std::string& name, uint32_t count, uint32_t room, int socket) {
+absl::StatusOr<rte_mempool*> CreateMbufMempool(const std::string& name, uint32_t count, uint32_t room,
+                                               int socket) {
   const uint32_t data_room = room == 0 ? 0 : room + RTE_PKTMBUF_HEADROOM;
   if (data_room > UINT16_MAX) {
-    return absl::InvalidArgumentError(absl::StrCat("a buffer of ", room, " bytes was asked for, but an mbuf holds at "
-                                                   "most ", UINT16_MAX - RTE_PKTMBUF_HEADROOM, ": lower the MTU"));
+    return absl::InvalidArgumentError(absl::StrCat("a buffer of ", room,
+                                                   " bytes was asked for, but an mbuf holds at "
+                                                   "most ",
+                                                   UINT16_MAX - RTE_PKTMBUF_HEADROOM, ": lower the MTU"));
   }
   const uint32_t cache = count >= 4 * kCacheSize ? kCacheSize : 0;
-  rte_mempool* mempool = rte_pktmbuf_pool_create_by_ops(name.c_str(), count, cache, kMbufPrivateSize,
-                                                        static_cast<uint16_t>(data_room), socket, kMempoolOps);
+  rte_mempool* mempool = rte_pktmbuf_pool_create_by_ops(
+      name.c_str(), count, cache, kMbufPrivateSize, static_cast<uint16_t>(data_room), socket, kMempoolOps);
   if (mempool == nullptr) {
-    return absl::ResourceExhaustedError(absl::StrCat(
-        "no memory for pool ", name, ": ", count, " buffers of ", room, " bytes (",
-        uint64_t{count} * (data_room + 256) >> 20, " MiB) (", rte_strerror(rte_errno), "): ", TakeDpdkLog(),
-        "; lower buffers, or give more memory (memory_mib, huge pages)"));
+    return absl::ResourceExhaustedError(
+        absl::StrCat("no memory for pool ", name, ": ", count, " buffers of ", room, " bytes (",
+                     uint64_t{count} * (data_room + 256) >> 20, " MiB) (", rte_strerror(rte_errno),
+                     "): ", TakeDpdkLog(), "; lower buffers, or give more memory (memory_mib, huge pages)"));
   }
   rte_mempool_obj_iter(mempool, InitialiseBuffer, nullptr);
   return mempool;

@@ -23,7 +23,8 @@ static_assert(sizeof(Buffer) <= kMbufPrivateSize);
 
 inline Buffer* BufferOf(rte_mbuf* mbuf) { return static_cast<Buffer*>(rte_mbuf_to_priv(mbuf)); }
 inline rte_mbuf* MbufOf(const Buffer* buffer) { return static_cast<rte_mbuf*>(buffer->handle); }
-// True when `buffer` lies inside an mbuf of a pool of this room; others can be copied from but not referred to.
+// True when `buffer` lies inside an mbuf of a pool of this room; others can be copied from but not referred
+// to.
 inline bool LivesInMbuf(const Buffer* buffer) {
   return buffer != nullptr && static_cast<const void*>(buffer) ==
                                   static_cast<const void*>(static_cast<const rte_mbuf*>(buffer->handle) + 1);
@@ -32,22 +33,24 @@ inline bool LivesInMbuf(const Buffer* buffer) {
 class MbufPool final : public BufferPool {
  public:
   struct Options {
-    std::string name;         // unique in the process, at most 25 characters
-    uint32_t count = 4096;    // buffers
-    uint32_t room = 2048;     // bytes that one holds, headroom apart
-    uint32_t budget = 0;      // most buffers the stack may hold before Allocate refuses; 0: no bound
-    int socket = 0;           // NUMA node
+    std::string name;       // unique in the process, at most 25 characters
+    uint32_t count = 4096;  // buffers
+    uint32_t room = 2048;   // bytes that one holds, headroom apart
+    uint32_t budget = 0;    // most buffers the stack may hold before Allocate refuses; 0: no bound
+    int socket = 0;         // NUMA node
   };
 
   static absl::StatusOr<std::unique_ptr<MbufPool>> Create(const Options& options);
-  // A pool with buffers still out is not given back to DPDK: whoever holds them would write into freed memory.
+  // A pool with buffers still out is not given back to DPDK: whoever holds them would write into freed
+  // memory.
   ~MbufPool() override;
 
   bool Allocate(std::span<Buffer*> out) override;
   void Release(Buffer* list) override;
   uint32_t buffer_capacity() const override { return room_; }
 
-  // Makes the Buffer of a received, direct, single mbuf describe its bytes, and counts it as held by the stack.
+  // Makes the Buffer of a received, direct, single mbuf describe its bytes, and counts it as held by the
+  // stack.
   Buffer* Adopt(rte_mbuf* mbuf) {
     Buffer* buffer = Describe(mbuf);
     ++adopted_in_burst_;
@@ -62,9 +65,16 @@ class MbufPool final : public BufferPool {
   rte_mempool* mempool() const { return mempool_; }
   // What the stack holds: taken less released. Any thread; exact when the pool's thread rests. Buffers may be
   // released through another pool of the same device, so only sums over pools mean something.
-  int64_t held() const { return static_cast<int64_t>(taken_.value()) - static_cast<int64_t>(released_.value()); }
+  int64_t held() const {
+    return static_cast<int64_t>(taken_.value()) - static_cast<int64_t>(released_.value());
+  }
   // Buffers that are not in the mempool or its caches, wherever they are. Slow.
-  uint32_t in_use() const { return rte_mempool_in_use_count(mempool_); }
+  uint32_t in_use() const {
+    return driver_forgotten_ ? static_cast<uint32_t>(held() < 0 ? 0 : held())
+                             : rte_mempool_in_use_count(mempool_);
+  }
+  // From now on buffers that the stack does not hold count as free: the driver that has them is gone.
+  void ForgetDriver() { driver_forgotten_ = true; }
 
  private:
   MbufPool(rte_mempool* mempool, const Options& options);
@@ -83,13 +93,15 @@ class MbufPool final : public BufferPool {
   uint32_t cost_;
   uint32_t budget_;
   uint32_t adopted_in_burst_ = 0;
+  bool driver_forgotten_ = false;
   Counter taken_;
   Counter released_;
 };
 
-// Creates a mempool of mbufs whose private area holds a Buffer with its handle set. `room` excludes the headroom;
-// zero makes a pool of mbufs without data, to be attached to others.
-absl::StatusOr<rte_mempool*> CreateMbufMempool(const std::string& name, uint32_t count, uint32_t room, int socket);
+// Creates a mempool of mbufs whose private area holds a Buffer with its handle set. `room` excludes the
+// headroom; zero makes a pool of mbufs without data, to be attached to others.
+absl::StatusOr<rte_mempool*> CreateMbufMempool(const std::string& name, uint32_t count, uint32_t room,
+                                               int socket);
 
 // Frees `mbufs`, chains included, in bulk. Null entries are skipped.
 void FreeMbufs(std::span<rte_mbuf*> mbufs);

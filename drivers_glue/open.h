@@ -10,8 +10,8 @@
 
 namespace tern {
 
-// Opens what `options.spec` names, with its impairment around it if one is asked for. The same device can be opened
-// again after the first is destroyed. REQUIRES: EalIsRunning().
+// Opens what `options.spec` names, with its impairment around it if one is asked for. The same device can be
+// opened again after the first is destroyed. REQUIRES: EalIsRunning().
 absl::StatusOr<std::unique_ptr<Device>> OpenDevice(const DeviceOptions& options);
 
 }  // namespace tern

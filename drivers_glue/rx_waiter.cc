@@ -1,5 +1,6 @@
 #include "drivers_glue/rx_waiter.h"
 
+#include <fcntl.h>
 #include <poll.h>
 #include <rte_ethdev.h>
 #include <rte_interrupts.h>
@@ -25,7 +26,8 @@ namespace fs = std::filesystem;
 bool Receives(int fd) {
   int domain = 0;
   socklen_t length = sizeof(domain);
-  if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &length) == 0) return domain == AF_PACKET || domain == AF_XDP;
+  if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &length) == 0)
+    return domain == AF_PACKET || domain == AF_XDP;
   std::error_code error;
   const fs::path target = fs::read_symlink(fs::path("/proc/self/fd") / std::to_string(fd), error);
   return target == "/dev/net/tun";
@@ -76,7 +78,9 @@ void RxWaiter::Close() {
   source_ = Source::kNone;
 }
 
-bool RxWaiter::Arm() { return source_ != Source::kInterrupt || rte_eth_dev_rx_intr_enable(port_, queue_) == 0; }
+bool RxWaiter::Arm() {
+  return source_ != Source::kInterrupt || rte_eth_dev_rx_intr_enable(port_, queue_) == 0;
+}
 
 void RxWaiter::Disarm() {
   if (source_ == Source::kInterrupt) rte_eth_dev_rx_intr_disable(port_, queue_);
@@ -103,6 +107,8 @@ std::vector<int> OpenDescriptors() {
     int fd = 0;
     if (std::from_chars(name.data(), name.data() + name.size(), fd).ec == std::errc()) fds.push_back(fd);
   }
+  // The descriptor that read the directory was listed too, and its number is the next to be used again.
+  std::erase_if(fds, [](int fd) { return fcntl(fd, F_GETFD) < 0; });
   std::sort(fds.begin(), fds.end());
   return fds;
 }

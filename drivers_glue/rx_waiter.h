@@ -1,4 +1,5 @@
-// Sleeping until a queue has something, by the driver's rx interrupt or by a descriptor the driver reads from.
+// Sleeping until a queue has something, by the driver's rx interrupt or by a descriptor the driver reads
+// from.
 #ifndef TERN_DRIVERS_GLUE_RX_WAITER_H_
 #define TERN_DRIVERS_GLUE_RX_WAITER_H_
 

@@ -33,8 +33,8 @@ void Return(rte_mempool* pool, rte_mbuf** stock, size_t& count) {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<TxComposer>> TxComposer::Create(const Options& options) {
-  // What can be out at once: the driver's ring, what is staged before it, the stock, and the caches of the thread
-  // that sends and of one that reclaims, which hold up to one and a half times their size.
+  // What can be out at once: the driver's ring, what is staged before it, the stock, and the caches of the
+  // thread that sends and of one that reclaims, which hold up to one and a half times their size.
   constexpr uint32_t kInCaches = 2 * 384;
   const uint32_t frames = options.ring_size + 4 * static_cast<uint32_t>(kBurst) + kInCaches;
   const bool attaches = options.max_segments > 1;
@@ -46,8 +46,9 @@ absl::StatusOr<std::unique_ptr<TxComposer>> TxComposer::Create(const Options& op
   rte_mempool* link_pool = nullptr;
   if (attaches) {
     // A driver may need one slot for a whole chain, so the worst case counts slices, not slots.
-    const uint32_t links = (options.ring_size + 4 * static_cast<uint32_t>(kBurst)) *
-                               static_cast<uint32_t>(TxFrame::kMaxSlices) + kInCaches;
+    const uint32_t links =
+        (options.ring_size + 4 * static_cast<uint32_t>(kBurst)) * static_cast<uint32_t>(TxFrame::kMaxSlices) +
+        kInCaches;
     absl::StatusOr<rte_mempool*> created =
         CreateMbufMempool(absl::StrCat(options.name, "_ln"), links, 0, options.socket);
     if (!created.ok()) {
@@ -67,7 +68,8 @@ TxComposer::~TxComposer() {
 }
 
 size_t TxComposer::room() {
-  if (frame_count_ < kBurst && !Refill(frames_, frame_stock_.data(), frame_count_, kBurst) && frame_count_ == 0) {
+  if (frame_count_ < kBurst && !Refill(frames_, frame_stock_.data(), frame_count_, kBurst) &&
+      frame_count_ == 0) {
     return 0;
   }
   if (links_ == nullptr) return frame_count_;
@@ -156,11 +158,12 @@ void TxComposer::SetOffloads(const TxFrame& frame, rte_mbuf* head) const {
   if ((flags & (RTE_MBUF_F_TX_IP_CKSUM | RTE_MBUF_F_TX_TCP_CKSUM | RTE_MBUF_F_TX_TCP_SEG)) == 0) return;
   head->ol_flags |= flags;
   if (cut_up) {
-    // DPDK's convention for a frame to be cut up is a pseudo-header sum without the length, which differs per piece.
+    // DPDK's convention for a frame to be cut up is a pseudo-header sum without the length, which differs per
+    // piece.
     auto* ip_header = rte_pktmbuf_mtod_offset(head, uint8_t*, frame.l2_length);
-    const uint16_t sum = frame.is_ipv6
-                             ? rte_ipv6_phdr_cksum(reinterpret_cast<const rte_ipv6_hdr*>(ip_header), head->ol_flags)
-                             : rte_ipv4_phdr_cksum(reinterpret_cast<const rte_ipv4_hdr*>(ip_header), head->ol_flags);
+    const uint16_t sum =
+        frame.is_ipv6 ? rte_ipv6_phdr_cksum(reinterpret_cast<const rte_ipv6_hdr*>(ip_header), head->ol_flags)
+                      : rte_ipv4_phdr_cksum(reinterpret_cast<const rte_ipv4_hdr*>(ip_header), head->ol_flags);
     std::memcpy(ip_header + frame.l3_length + kTcpChecksumOffset, &sum, sizeof(sum));
   }
 }

@@ -18,15 +18,16 @@ namespace tern {
 // One queue's. Not thread-safe.
 class TxComposer {
  public:
-  // Payload up to this much is copied behind its header; more is attached. Attaching costs an mbuf taken and freed and
-  // an atomic count on the payload's own, copying a few cache lines; they are expected to meet near here.
+  // Payload up to this much is copied behind its header; more is attached. Attaching costs an mbuf taken and
+  // freed and an atomic count on the payload's own, copying a few cache lines; they are expected to meet near
+  // here.
   static constexpr uint32_t kCopyLimit = 256;
   // Most frames that room() promises at once.
   static constexpr size_t kBurst = 64;
 
   struct Options {
-    std::string name;         // unique in the process, at most 20 characters
-    uint32_t ring_size = 512; // frames that the driver may hold
+    std::string name;           // unique in the process, at most 20 characters
+    uint32_t ring_size = 512;   // frames that the driver may hold
     uint32_t max_frame = 1518;  // longest frame that is not to be cut up by the device
     uint16_t max_segments = 1;  // mbufs that the driver takes per frame; 1: everything is copied into one
     bool ip_checksum = false;   // the device fills it in
@@ -43,8 +44,8 @@ class TxComposer {
   // Frames that Compose is sure to have mbufs for, at most kBurst.
   size_t room();
 
-  // The frame as an mbuf chain of its own, or nullptr when no device of this kind can send it (too long, a request
-  // it does not know). REQUIRES: room() said yes for it.
+  // The frame as an mbuf chain of its own, or nullptr when no device of this kind can send it (too long, a
+  // request it does not know). REQUIRES: room() said yes for it.
   rte_mbuf* Compose(const TxFrame& frame);
 
   // Gives the stock back to the pools. Only room() takes a new one.
