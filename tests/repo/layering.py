@@ -4,6 +4,7 @@
 usage: layering.py ROOT
 """
 
+import os
 import re
 import sys
 
@@ -42,18 +43,27 @@ def room_of(name):
     return next((room for room in ROOMS if name.startswith(room)), None)
 
 
-def outside_of(name):
-    if name.startswith("lib/tern/") and name.endswith(".h"):
+def public_headers(root):
+    """The headers that lib/tern/meson.build installs."""
+    path = "lib/tern/meson.build"
+    if not os.path.exists(os.path.join(root, path)):
+        return set()
+    listed = re.search(r"tern_headers = files\((.*?)\)", repo.read(root, path), re.DOTALL)
+    return {"lib/tern/" + name for name in re.findall(r"'([^']+)'", listed.group(1) if listed else "")}
+
+
+def outside_of(name, public):
+    if name in public:
         return OUTSIDE["public"]
     if name.startswith(tuple("lib/%s/" % room for room in repo.PURE_ROOMS)):
         return OUTSIDE["pure"]
     return OUTSIDE["any"]
 
 
-def inside_of(name, room):
+def inside_of(name, room, public):
     if OPEN_FILES.match(name):
         return ROOMS_OF_OPEN
-    if room == "lib/tern/" and name.endswith(".h"):
+    if name in public:
         return ("tern/",)
     return ROOMS[room]
 
@@ -61,6 +71,7 @@ def inside_of(name, room):
 def check(root):
     problems, looked_at = [], 0
     exceptions = repo.Exceptions(root, "layering")
+    public = public_headers(root)
     for name in repo.cpp_files(root):
         room = room_of(name)
         if room is None or repo.is_test(name):
@@ -70,10 +81,10 @@ def check(root):
         for match in INCLUDE.finditer(text):
             included = match.group(1) or match.group(2)
             if match.group(1) and not THEIRS.match(included):
-                rooms = inside_of(name, room)
+                rooms = inside_of(name, room, public)
                 allowed, why = included.startswith(rooms), "may include only " + ", ".join(rooms)
             else:
-                allowed, why = outside_of(name).match(included), "may not include this from outside the tree"
+                allowed, why = outside_of(name, public).match(included), "may not include this from outside the tree"
             if not allowed and not exceptions.allows("%s:%s" % (name, included)):
                 line = text.count("\n", 0, match.start()) + 1
                 problems.append("%s:%d: includes %s, but %s" % (name, line, included, why))
