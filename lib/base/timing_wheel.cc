@@ -82,9 +82,8 @@ bool TimingWheel::CollectDue(uint64_t tick) {
   while (entries_ != 0) {
     const auto [start, bucket] = EarliestBucket();
     if (start > tick) break;
-    current_tick_ = start;
     const uint32_t head = std::exchange(heads_[bucket], kNoSlot);
-    if (head == kNoSlot) break;  // only the parking bucket can be empty: all the rest is in hand by now
+    if (head == kNoSlot) break;  // the parking bucket, when all there was is in hand
     MarkEmpty(bucket);
     if (due_head_ == kNoSlot) {
       due_head_ = head;

@@ -310,6 +310,14 @@ TEST(TimingWheel, FarBeyondTheHorizonWaitsItsTime) {
   EXPECT_EQ(owner.waiting(), 1u);
 }
 
+TEST(TimingWheel, NextExpiryStaysInTimeAtItsVeryEnd) {
+  const Instant start = Instant::Never() - Duration::Seconds(1);
+  TimingWheel wheel(HeapMemory(), 10, start);
+  ASSERT_TRUE(wheel.Arm(1, 0, Instant::Never() - Duration::Nanos(1)));
+  EXPECT_GT(wheel.NextExpiry(), start);
+  EXPECT_LT(wheel.NextExpiry(), Instant::Never());
+}
+
 TEST(TimingWheel, EntryIsPresentedAtMostOnceForEachLevel) {
   Random random(2);
   for (int i = 0; i < 2000; ++i) {
