@@ -28,17 +28,16 @@ struct AckSample {
 
 // CUBIC's own variables (RFC 9438 4.1.2), in octets and nanoseconds.
 struct CubicState {
-  Instant epoch_start;      // when this stage of congestion avoidance began, pauses taken out
-  Instant last_ack_at;      // to take pauses out (RFC 9438 5.8)
-  uint32_t w_max = 0;       // cwnd before the last reduction, after fast convergence
+  Instant epoch_start;  // when this stage of congestion avoidance began, pauses taken out
+  Instant last_ack_at;  // to take pauses out (RFC 9438 5.8)
+  uint32_t w_max = 0;  // where the curve has its flat: cwnd before the last reduction, after fast convergence
   uint32_t cwnd_prior = 0;  // cwnd before the last reduction
-  uint32_t origin = 0;      // W_max of this epoch's curve: w_max, or cwnd where no reduction came before
   uint32_t k_ms = 0;        // K
   uint32_t w_est = 0;       // Reno-friendly estimate
-  uint32_t w_est_part = 0;  // octets acked not yet counted into w_est
-  uint32_t cwnd_part = 0;   // octets acked not yet counted into cwnd
+  uint32_t w_est_part = 0;  // and 1/1024 octets
+  uint32_t cwnd_part = 0;   // 1/1024 octets towards cwnd
   bool in_epoch = false;
-  bool has_loss = false;  // w_max stands for a reduction by fast recovery; false after a timeout
+  bool has_loss = false;  // w_max is from fast recovery; false at first and after a timeout
 };
 
 // Cold state of the controller; the window itself is the caller's (hot) and passed through. Trivially
