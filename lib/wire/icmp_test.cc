@@ -26,7 +26,7 @@ Bytes Icmp(const IcmpMessage& message) {
 
 TEST(Icmp, KnownEchoRoundTrips) {
   // Identifier 0x1234, sequence 1, data "abc"; the sum worked out by hand.
-  const Bytes known = {8, 0, 0x21, 0x67, 0x12, 0x34, 0, 1, 'a', 'b', 'c'};
+  const Bytes known = {8, 0, 0x21, 0x68, 0x12, 0x34, 0, 1, 'a', 'b', 'c'};
   IcmpMessage message;
   ASSERT_EQ(ParseIcmp(known, message), ParseError::kNone);
   EXPECT_EQ(message.type, kIcmpEchoRequest);
