@@ -20,6 +20,13 @@ void PrintVersion(const ProgramText& program) {
   Print(stdout, absl::StrCat(std::string(program.name), " ", VersionText(), "\n"));
 }
 
+// What to type: "tern-echo server", or "tern-wire", whose only role has no name.
+std::string CommandOf(const ProgramText& program, const RoleText* role) {
+  std::string command(program.name);
+  if (role != nullptr && !role->name.empty()) absl::StrAppend(&command, " ", std::string(role->name));
+  return command;
+}
+
 std::string Usage(const ProgramText& program) {
   std::string text =
       absl::StrCat(std::string(program.name), ": ", std::string(program.summary), "\n\nusage:\n");
@@ -35,9 +42,9 @@ std::string Usage(const ProgramText& program) {
 }
 
 std::string RoleHelp(const ProgramText& program, const RoleText& role, const ConfigTable& table) {
+  const std::string command = CommandOf(program, &role);
   return absl::StrCat(
-      std::string(program.name), " ", std::string(role.name), ": ", std::string(role.summary),
-      "\n\nusage: ", std::string(program.name), " ", std::string(role.name),
+      command, ": ", std::string(role.summary), "\n\nusage: ", command,
       " [--key value]...\n\n"
       "Each key is a flag and, under the same name, a line of the TOML file that --config names;\n"
       "flags win over the file.\n\nexamples:\n",
@@ -110,10 +117,8 @@ void AddEndpoint(ConfigTable& table, std::string name, Endpoint* endpoint, uint1
 }
 
 int BadUsage(const ProgramText& program, const RoleText* role, std::string_view message) {
-  std::string text = absl::StrCat(std::string(program.name), ": ", std::string(message),
-                                  "\ntry: ", std::string(program.name));
-  if (role != nullptr) absl::StrAppend(&text, " ", std::string(role->name));
-  Print(stderr, absl::StrCat(text, " --help\n"));
+  Print(stderr, absl::StrCat(std::string(program.name), ": ", std::string(message),
+                             "\ntry: ", CommandOf(program, role), " --help\n"));
   return kBadUsage;
 }
 
@@ -142,14 +147,15 @@ const RoleText* TakeRole(const ProgramText& program, int argc, const char* const
 
 std::optional<int> ParseRole(const ProgramText& program, const RoleText& role, ConfigTable& table, int argc,
                              const char* const* argv) {
-  for (int i = 2; i < argc; ++i) {
+  const int skipped = role.name.empty() ? 0 : 1;
+  for (int i = 1 + skipped; i < argc; ++i) {
     if (std::string_view(argv[i]) == "--version") {
       PrintVersion(program);
       return kRight;
     }
   }
   // The role takes the place of the program's name.
-  const absl::Status status = table.ParseFlags(argc - 1, argv + 1);
+  const absl::Status status = table.ParseFlags(argc - skipped, argv + skipped);
   if (table.help_wanted()) {
     Print(stdout, RoleHelp(program, role, table));
     return kRight;

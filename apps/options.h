@@ -21,7 +21,7 @@ enum ExitStatus : int { kRight = 0, kWrong = 1, kBadUsage = 2 };
 
 // A program in words, for --help.
 struct RoleText {
-  std::string_view name;      // "server"
+  std::string_view name;      // "server"; empty: the program has one role, which needs no word
   std::string_view summary;   // one line
   std::string_view examples;  // whole lines, each indented by two blanks
 };
