@@ -8,8 +8,9 @@
 
 namespace tern {
 
-// Readable bytes plus an opaque handle. A Buffer lives inside the memory it describes (in production the private
-// area of an rte_mbuf, in tests a heap block), so that queues of them are intrusive and need no allocation.
+// Readable bytes plus an opaque handle. A Buffer lives inside the memory it describes (in production the
+// private area of an rte_mbuf, in tests a heap block), so that queues of them are intrusive and need no
+// allocation.
 //
 // Ownership: whoever holds the pointer owns the buffer, alone, and passes it on or releases it through the
 // BufferPool it came from. Pure code never releases: it hands chains out through its effects.

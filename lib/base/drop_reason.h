@@ -9,8 +9,8 @@
 
 namespace tern {
 
-// X(enumerator, "name in telemetry and logs", "what happened, in one line"). Append beside its kin: only the names
-// are stable outside the process, never the values.
+// X(enumerator, "name in telemetry and logs", "what happened, in one line"). Append beside its kin: only the
+// names are stable outside the process, never the values.
 #define TERN_DROP_REASONS(X)                                                                            \
   /* Link. */                                                                                           \
   X(kFrameTooShort, "frame_too_short", "the frame ends before its link header does")                    \

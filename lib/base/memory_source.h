@@ -6,8 +6,8 @@
 
 namespace tern {
 
-// Gives big, long-lived blocks: huge pages in production, the heap in tests. Called when a shard is built and when
-// a pool grows by a chunk, never per packet.
+// Gives big, long-lived blocks: huge pages in production, the heap in tests. Called when a shard is built and
+// when a pool grows by a chunk, never per packet.
 class MemorySource {
  public:
   virtual ~MemorySource() = default;

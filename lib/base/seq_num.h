@@ -7,7 +7,8 @@
 namespace tern {
 
 // A sequence number. The relations below are total: any two values may be compared and nothing asserts. They
-// mean what an RFC means by "<" only for values less than 2^31 apart, which is why there is no operator< here.
+// mean what an RFC means by "<" only for values less than 2^31 apart, which is why there is no operator<
+// here.
 class SeqNum {
  public:
   constexpr SeqNum() = default;

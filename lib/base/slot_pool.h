@@ -45,8 +45,8 @@ class SlotPool {
     return index;
   }
 
-  // Fetches memory now, so that Allocate cannot fail until `slots` (or the limit, if less) are in use. False when
-  // memory is out; what was fetched is kept.
+  // Fetches memory now, so that Allocate cannot fail until `slots` (or the limit, if less) are in use. False
+  // when memory is out; what was fetched is kept.
   bool Reserve(uint32_t slots) {
     const uint32_t wanted = slots < limit_ ? slots : limit_;
     while (capacity() < wanted) {
