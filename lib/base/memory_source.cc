@@ -20,11 +20,17 @@ class Heap final : public MemorySource {
   static constexpr size_t kAlignment = 64;
 };
 
+// Never destroyed: pools with static lifetime may give memory back after the statics of this file would be
+// gone. And constant-initialised: no guard, which would be a lock, in a room that has none.
+union Everlasting {
+  constexpr Everlasting() : heap() {}
+  ~Everlasting() {}
+  Heap heap;
+};
+constinit Everlasting everlasting;
+
 }  // namespace
 
-MemorySource& HeapMemory() {
-  static Heap heap;
-  return heap;
-}
+MemorySource& HeapMemory() { return everlasting.heap; }
 
 }  // namespace tern
