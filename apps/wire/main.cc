@@ -43,7 +43,7 @@ struct WireOptions {
   std::string impair_ab;
   std::string impair_ba;
   uint16_t mtu = 0;
-  HugepageMode huge_pages = HugepageMode::kAuto;
+  HugepageMode hugepages = HugepageMode::kAuto;
   std::chrono::nanoseconds duration{0};
   bool json = false;
 };
@@ -54,7 +54,7 @@ void AddKeys(ConfigTable& table, WireOptions* options) {
   table.AddString("b", &options->b, "DEVICE", "the other end");
   table.AddUint16("mtu", &options->mtu, 0, 9000, "largest IP packet of both; 0: the devices' own");
   table.AddChoice<HugepageMode>(
-      "huge_pages", &options->huge_pages,
+      "hugepages", &options->hugepages,
       {{"auto", HugepageMode::kAuto}, {"on", HugepageMode::kOn}, {"off", HugepageMode::kOff}},
       "packet memory on huge pages");
   table.Section("Network");
@@ -198,7 +198,7 @@ int RunWire(const WireOptions& options, const Impairment& ab, const Impairment& 
   const std::string program(Program().name);
   Signals signals;
   EalOptions eal;
-  eal.hugepages = options.huge_pages;
+  eal.hugepages = options.hugepages;
   eal.pci = PciAddresses(options);
   Wire wire(options);
   absl::Status status = EalStart(eal);

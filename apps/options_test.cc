@@ -1,0 +1,164 @@
+#include "apps/options.h"
+
+#include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
+
+#include "apps/server.h"
+
+namespace tern::apps {
+namespace {
+
+const ProgramText kProgram{
+    .name = "tern-test",
+    .summary = "tests",
+    .roles = {{.name = "server", .summary = "serves", .examples = "  tern-test server --device x\n"},
+              {.name = "client", .summary = "asks", .examples = "  tern-test client\n"}}};
+
+// What a call printed and gave.
+struct Outcome {
+  std::optional<int> status;
+  std::string out;
+  std::string err;
+};
+
+template <typename F>
+Outcome Capture(F&& call) {
+  Outcome outcome;
+  testing::internal::CaptureStdout();
+  testing::internal::CaptureStderr();
+  outcome.status = call();
+  outcome.out = testing::internal::GetCapturedStdout();
+  outcome.err = testing::internal::GetCapturedStderr();
+  return outcome;
+}
+
+// Parses as `tern-test server ARGUMENTS...`.
+Outcome ParseServer(ServerOptions* options, std::vector<const char*> arguments) {
+  arguments.insert(arguments.begin(), {"tern-test", "server"});
+  return Capture([&] {
+    ConfigTable table;
+    AddServerKeys(table, options);
+    return ParseRole(kProgram, kProgram.roles[0], table, static_cast<int>(arguments.size()),
+                     arguments.data());
+  });
+}
+
+Outcome Role(std::vector<const char*> arguments, const RoleText** role) {
+  arguments.insert(arguments.begin(), "tern-test");
+  return Capture([&]() -> std::optional<int> {
+    int status = -1;
+    *role = TakeRole(kProgram, static_cast<int>(arguments.size()), arguments.data(), &status);
+    return status;
+  });
+}
+
+TEST(Options, TheCommandLineOfTheReadme) {
+  ServerOptions options;
+  const Outcome outcome = ParseServer(
+      &options, {"--device", "af_packet:veth1", "--address", "10.77.0.1/24", "--address", "fd77::1/64",
+                 "--port", "7", "--sink=9", "--source", "19", "--lcores", "1-2", "--json"});
+  EXPECT_EQ(outcome.status, std::nullopt) << outcome.err;
+  ASSERT_EQ(options.common.stack.interfaces.size(), 1u);
+  EXPECT_EQ(options.common.stack.interfaces[0].device, "af_packet:veth1");
+  EXPECT_EQ(options.common.stack.interfaces[0].addresses,
+            (std::vector<std::string>{"10.77.0.1/24", "fd77::1/64"}));
+  EXPECT_EQ(options.common.stack.lcores, (std::vector<int>{1, 2}));
+  EXPECT_EQ(options.echo_port, 7);
+  EXPECT_EQ(options.sink_port, 9);
+  EXPECT_EQ(options.source_port, 19);
+  EXPECT_TRUE(options.common.json);
+  EXPECT_TRUE(CheckCommon(options.common).ok());
+}
+
+TEST(Options, WhatIsMissingIsNamedWithTheFix) {
+  ServerOptions options;
+  ParseServer(&options, {});
+  EXPECT_NE(CheckCommon(options.common).message().find("--device is missing"), absl::string_view::npos);
+  ParseServer(&options, {"--device", "tap:t0"});
+  EXPECT_NE(CheckCommon(options.common).message().find("--address is missing for tap:t0"),
+            absl::string_view::npos);
+}
+
+TEST(Options, BadValuesEndWithTwo) {
+  const std::vector<std::vector<const char*>> wrong = {{"--port", "70000"},
+                                                       {"--port", "echo"},
+                                                       {"--no-such-key", "1"},
+                                                       {"--duration", "5 parsecs"},
+                                                       {"--log_level", "loud"},
+                                                       {"--config", "/nonexistent/file.toml"},
+                                                       {"--port"}};
+  for (const auto& arguments : wrong) {
+    ServerOptions options;
+    const Outcome outcome = ParseServer(&options, arguments);
+    EXPECT_EQ(outcome.status, kBadUsage) << arguments[0];
+    EXPECT_NE(outcome.err.find("tern-test: "), std::string::npos);
+    EXPECT_NE(outcome.err.find("tern-test server --help"), std::string::npos) << outcome.err;
+    EXPECT_EQ(outcome.out, "");
+  }
+}
+
+TEST(Options, HelpNamesEveryKeyWithItsDefault) {
+  ServerOptions options;
+  options.echo_port = 7;
+  const Outcome outcome = ParseServer(&options, {"--help"});
+  EXPECT_EQ(outcome.status, kRight);
+  EXPECT_EQ(outcome.err, "");
+  for (const char* key : {"--device", "--address", "--port", "--sink", "--source", "--lcores", "--json",
+                          "--duration", "--mac", "--gateway", "--idle", "exit status", "examples:", "7"}) {
+    EXPECT_NE(outcome.out.find(key), std::string::npos) << key << "\n" << outcome.out;
+  }
+}
+
+TEST(Options, VersionIsAnswered) {
+  ServerOptions options;
+  const Outcome outcome = ParseServer(&options, {"--version"});
+  EXPECT_EQ(outcome.status, kRight);
+  EXPECT_EQ(outcome.out.rfind("tern-test ", 0), 0u) << outcome.out;
+}
+
+TEST(Options, TheRoleComesFirst) {
+  const RoleText* role = nullptr;
+  Role({"client", "--port", "1"}, &role);
+  ASSERT_NE(role, nullptr);
+  EXPECT_EQ(role->name, "client");
+
+  Outcome outcome = Role({"--help"}, &role);
+  EXPECT_EQ(role, nullptr);
+  EXPECT_EQ(outcome.status, kRight);
+  EXPECT_NE(outcome.out.find("tern-test client"), std::string::npos);
+
+  outcome = Role({"sever"}, &role);
+  EXPECT_EQ(outcome.status, kBadUsage);
+  EXPECT_NE(outcome.err.find("'sever' where a role was expected: server or client"), std::string::npos)
+      << outcome.err;
+
+  outcome = Role({}, &role);
+  EXPECT_EQ(outcome.status, kBadUsage);
+}
+
+// `text` as the value of --connect.
+std::optional<std::string> Connect(const char* text, uint16_t default_port) {
+  Endpoint endpoint;
+  ConfigTable table;
+  AddEndpoint(table, "connect", &endpoint, default_port, "");
+  const char* const arguments[] = {"x", "--connect", text};
+  if (!table.ParseFlags(3, arguments).ok()) return std::nullopt;
+  return endpoint.ToString();
+}
+
+TEST(Options, Endpoints) {
+  EXPECT_EQ(Connect("10.77.0.1:7", 0), "10.77.0.1:7");
+  EXPECT_EQ(Connect("[fd77::1]:7", 0), "[fd77::1]:7");
+  for (const char* wrong : {"10.77.0.1", "10.77.0.1:0", "10.77.0.1:65536", ":7", "fd77::1", "host:7", ""}) {
+    EXPECT_EQ(Connect(wrong, 0), std::nullopt) << wrong;
+  }
+  EXPECT_EQ(Connect("10.77.0.1", 9), "10.77.0.1:9");
+  EXPECT_EQ(Connect("fd77::1", 9), "[fd77::1]:9");
+  EXPECT_EQ(Connect("[fd77::1]", 9), "[fd77::1]:9");
+  EXPECT_EQ(Connect("[fd77::1]:8", 9), "[fd77::1]:8");
+}
+
+}  // namespace
+}  // namespace tern::apps
