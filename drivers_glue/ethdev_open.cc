@@ -3,11 +3,8 @@
 #include <rte_dev.h>
 #include <rte_errno.h>
 #include <rte_version.h>
-#include <sys/stat.h>
 
 #include <atomic>
-#include <fstream>
-#include <functional>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
@@ -15,6 +12,7 @@
 #include "drivers_glue/eal.h"
 #include "drivers_glue/ethdev_device.h"
 #include "drivers_glue/sigpipe_block.h"
+#include "drivers_glue/stable_mac.h"
 
 namespace tern {
 namespace {
@@ -23,22 +21,6 @@ namespace {
 std::atomic<unsigned> g_serial{0};
 
 constexpr uint16_t kLargestMtu = 9000;
-
-// A locally administered address that stays the same when the process starts again on the same device, so
-// that neighbours' caches stay right, and differs between machines, network namespaces and devices.
-std::array<uint8_t, 6> StableMac(const std::string& text) {
-  std::string boot_id;
-  std::ifstream("/proc/sys/kernel/random/boot_id") >> boot_id;
-  struct stat ns {};
-  stat("/proc/self/ns/net", &ns);
-  const std::string name = absl::StrCat(boot_id, "/", ns.st_ino, "/", text);
-  uint64_t hash = 0xCBF29CE484222325;  // FNV-1a
-  for (const char c : name) hash = (hash ^ static_cast<uint8_t>(c)) * 0x100000001B3;
-  std::array<uint8_t, 6> mac{};
-  for (size_t i = 0; i < mac.size(); ++i) mac[i] = static_cast<uint8_t>(hash >> (8 * i + 8));
-  mac[0] = static_cast<uint8_t>((mac[0] & 0xFC) | 0x02);  // local, unicast
-  return mac;
-}
 
 bool IsKernelInterface(DeviceKind kind) {
   return kind == DeviceKind::kAfPacket || kind == DeviceKind::kAfXdp;
