@@ -90,11 +90,31 @@ class Reassembly {
   void Clear(ReassemblyPool& pool, BufferChain& released);
 
  private:
-  struct Gap;
-  bool MakeRoom(ReassemblyPool& pool, const ReassemblyLimits& limits, uint32_t cost, SeqNum seq,
-                bool new_range, BufferChain& released);
+  // A segment's payload on its way in.
+  struct Piece {
+    Buffer* buffer = nullptr;
+    SeqNum seq;
+
+    SeqNum end() const { return seq + buffer->length; }
+  };
+  // Where a piece belongs: behind `before` (kNoSlot: first) and in front of `after` (kNoSlot: last).
+  struct Place {
+    uint32_t before = kNoSlot;
+    uint32_t after = kNoSlot;
+  };
+
+  bool NoteFin(const ReassemblyPool& pool, SeqNum fin_seq, SeqNum rcv_nxt, SeqNum window_edge);
+  DropReason CutToBounds(Piece& piece, SeqNum rcv_nxt, SeqNum window_edge, InsertResult& result) const;
+  Place Locate(const ReassemblyPool& pool, SeqNum seq) const;
+  bool MakeRoom(ReassemblyPool& pool, const ReassemblyLimits& limits, const Piece& piece, bool own_range,
+                BufferChain& released);
+  uint32_t AbsorbCovered(ReassemblyPool& pool, Place& place, Piece& piece, InsertResult& result,
+                         BufferChain& released);
+  void Attach(ReassemblyPool& pool, const Place& place, const Piece& piece, BufferChain& released);
+  void JoinNext(ReassemblyPool& pool, uint32_t index);
   uint32_t DropFarthest(ReassemblyPool& pool, uint32_t cost, BufferChain& released);
-  void RemoveAfter(ReassemblyPool& pool, uint32_t previous, uint32_t index);
+  void Unlink(ReassemblyPool& pool, uint32_t before, uint32_t index);
+  void ReleaseRange(ReassemblyPool& pool, uint32_t before, uint32_t index, BufferChain& released);
 
   uint32_t head_ = kNoSlot;
   uint32_t range_count_ = 0;
