@@ -36,6 +36,7 @@ struct HalfOpen {
   uint8_t tries = 0;         // times that the SYN-ACK was sent again
   bool timestamps : 1 = false;
   bool sack : 1 = false;
+  bool resent : 1 = false;  // the SYN-ACK, in answer to a SYN that came again
 
   SeqNum rcv_nxt() const { return irs + 1; }
   SeqNum snd_nxt() const { return iss + 1; }

@@ -71,4 +71,10 @@ void ListenerTable::Remove(uint32_t id) {
   --in_use_;
 }
 
+void ListenerTable::RemoveAll() {
+  for (size_t i = 0; i < listeners_.size(); ++i) {
+    if (listeners_[i].generation != 0) Remove(IdOf(static_cast<uint16_t>(i)));
+  }
+}
+
 }  // namespace tern::stack

@@ -38,6 +38,7 @@ class ListenerTable {
   // nullptr when it was closed meanwhile.
   Listener* Get(uint32_t id);
   void Remove(uint32_t id);
+  void RemoveAll();
 
   uint32_t in_use() const { return in_use_; }
 

@@ -45,7 +45,7 @@ uint32_t NeighbourTable::Add(uint16_t interface, const wire::IpAddress& address)
 }
 
 bool NeighbourTable::Disposable(const Neighbour& n) {
-  return n.users == 0 && n.held_frames == 0 && n.waiting == kNoSlot && n.state != NeighbourState::kIncomplete;
+  return n.users == 0 && n.held_frames == 0 && n.waiting.empty() && n.state != NeighbourState::kIncomplete;
 }
 
 // Looks at a bounded number of entries.

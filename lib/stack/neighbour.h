@@ -11,6 +11,7 @@
 #include "base/intrusive_list.h"
 #include "base/memory_source.h"
 #include "base/slot_pool.h"
+#include "stack/index_queue.h"
 #include "wire/ip_address.h"
 #include "wire/mac_address.h"
 
@@ -38,11 +39,10 @@ struct Neighbour {
   uint8_t held_frames = 0;
   uint32_t users = 0;  // connections that name this entry
   uint32_t hash_next = kNoSlot;
-  // Frames and connections that wait for an answer; the shard's lists, kept here because they end with the
-  // entry.
-  uint32_t frames_head = kNoSlot;
-  uint32_t frames_tail = kNoSlot;
-  uint32_t waiting = kNoSlot;
+  // Control frames and connections that wait for an answer; the shard's queues, kept here because they end
+  // with the entry.
+  IndexQueue held;
+  IndexQueue waiting;
   // The Ethernet header of every frame to this neighbour, tag included; valid when usable().
   std::array<uint8_t, 18> link_header{};
 

@@ -139,7 +139,9 @@ struct ShardCounters {
   uint64_t closed = 0;
   uint64_t resets_sent = 0;
   uint64_t resets_received = 0;
-  DropCounters drops;
+  uint64_t time_wait_recycled = 0;  // the oldest entry had to go before its time
+  DropCounters drops;               // of received frames
+  DropCounters tx_drops;            // of frames of our own that were never sent
 };
 
 struct ShardUsage {

@@ -1,0 +1,170 @@
+// What follows from what TCP did: events, timers, ends, and the application's view of them.
+#include <algorithm>
+
+#include "stack/shard_impl.h"
+
+namespace tern::stack {
+
+void Shard::Impl::Settle(uint32_t index, tcp::Effects& effects) {
+  released.Splice(effects.released);
+  if (effects.reply.wanted) {
+    const Slot& slot = slots[index];
+    const tcp::ControlReply& reply = effects.reply;
+    SendTcpControl(slot.key, slot.neighbour, {.flags = reply.flags, .seq = reply.seq, .ack = reply.ack});
+  }
+  if (effects.transmit) MarkDirty(index);
+  if (effects.events != 0) OnEvents(index, effects);
+  UpdateTimer(index);
+}
+
+void Shard::Impl::OnEvents(uint32_t index, const tcp::Effects& effects) {
+  Slot& slot = slots[index];
+  if ((effects.events & tcp::kEventConnected) != 0) {
+    ++(slot.Is(kSlotPassive) ? counters.accepted : counters.connected);
+  }
+  constexpr uint16_t kTold =
+      tcp::kEventConnected | tcp::kEventReadable | tcp::kEventWritable | tcp::kEventPeerClosed;
+  const auto told = static_cast<uint16_t>(effects.events & kTold);
+  // Who let go is told of the end and of nothing else.
+  if (told != 0 && !slot.conn.Is(tcp::kAppClosed)) QueueEvent(index, told);
+  if ((effects.events & tcp::kEventClosed) != 0) {
+    EndConnection(index, effects.reason);
+  } else if ((effects.events & tcp::kEventTimeWait) != 0) {
+    MaybeCompact(index);
+  }
+}
+
+void Shard::Impl::QueueEvent(uint32_t index, uint16_t events) {
+  Slot& slot = slots[index];
+  slot.Set(events);
+  if (slot.Is(kSlotEventQueued)) return;
+  slot.Set(kSlotEventQueued);
+  event_ring.Push(index);
+}
+
+void Shard::Impl::UpdateTimer(uint32_t index) {
+  Slot& slot = slots[index];
+  const Instant deadline = tcp::NextDeadline(slot.conn, now);
+  if (deadline == Instant::Never()) return;
+  const Instant at = std::clamp(deadline, now, now + kMaxArm);
+  if (!slot.ComesBeforeArmed(at)) return;
+  ++slot.arm_number;
+  if (!wheel.Arm(index, slot.WheelGeneration(), at)) {
+    // No room: the older entry, if there is one, stays the valid one and comes late rather than never.
+    --slot.arm_number;
+    return;
+  }
+  slot.armed = Slot::ArmUnit(at);
+  if (slot.Is(kSlotArmed)) return;
+  slot.Set(kSlotArmed);
+  ++armed;
+}
+
+void Shard::Impl::MarkDirty(uint32_t index) {
+  Slot& slot = slots[index];
+  if (slot.Is(kSlotTxQueued)) return;
+  slot.Set(kSlotTxQueued);
+  ports[InterfaceOf(slot)].dirty.PushBack(slots, index);
+}
+
+void Shard::Impl::EndConnection(uint32_t index, tcp::CloseReason reason) {
+  Slot& slot = slots[index];
+  flows.Remove(flows.Hash(slot.key), IdOf(index));
+  // What arrived in order is still the application's, even though the connection is over.
+  if (reason == tcp::CloseReason::kGraceful && slot.conn.rcv_queued != 0 && !slot.conn.Is(tcp::kAppClosed)) {
+    slot.Set(kSlotLingering);
+    return;
+  }
+  Retire(index, reason);
+}
+
+// REQUIRES: the flow table no longer names the slot.
+void Shard::Impl::Retire(uint32_t index, tcp::CloseReason reason) {
+  Slot& slot = slots[index];
+  if (slot.Is(kSlotArmed)) --armed;
+  tcp::ReleaseAll(slot.conn, env, released);
+  slot.conn.state = tcp::State::kClosed;
+  slot.conn.retransmit_at.Clear();
+  slot.conn.ack_at.Clear();
+  slot.conn.slow_at.Clear();
+  --neighbours[slot.neighbour].users;
+  slot.reason = reason;
+  slot.Clear(kSlotArmed | kSlotLingering | tcp::kEventReadable | tcp::kEventWritable);
+  slot.Set(kSlotClosed);
+  ++counters.closed;
+  if (reason == tcp::CloseReason::kReset || reason == tcp::CloseReason::kRefused) ++counters.resets_received;
+  if (slot.Is(kSlotSeen)) {
+    QueueEvent(index, tcp::kEventClosed);
+    return;
+  }
+  // The application never heard of it and never will.
+  slot.Clear(kSlotEventMask);
+  if (Listener* listener = listeners.Get(static_cast<uint32_t>(slot.user)); listener != nullptr) {
+    --listener->pending;
+  }
+  MaybeFree(index);
+}
+
+void Shard::Impl::MaybeFree(uint32_t index) {
+  const Slot& slot = slots[index];
+  if (slot.Is(kSlotClosed) && !slot.Is(kSlotEventQueued | kSlotTxQueued)) slots.Release(index);
+}
+
+void Shard::Impl::RecycleOldestTimeWait() {
+  const uint32_t oldest = time_wait.Oldest();
+  if (oldest == kNoSlot) return;
+  flows.Remove(flows.Hash(time_wait[oldest].Key()), FlowId(FlowKind::kTimeWait, oldest));
+  time_wait.Remove(oldest);
+}
+
+void Shard::Impl::MaybeCompact(uint32_t index) {
+  Slot& slot = slots[index];
+  tcp::Connection& conn = slot.conn;
+  if (conn.state != tcp::State::kTimeWait || (conn.rcv_queued != 0 && !conn.Is(tcp::kAppClosed))) return;
+  uint32_t entry = time_wait.Add(slot.key, tcp::MakeTimeWait(conn), now);
+  if (entry == kNoSlot) {
+    ++counters.time_wait_recycled;
+    RecycleOldestTimeWait();
+    entry = time_wait.Add(slot.key, tcp::MakeTimeWait(conn), now);
+  }
+  if (entry == kNoSlot) {
+    EndConnection(index, tcp::CloseReason::kGraceful);
+    return;
+  }
+  flows.Replace(flows.Hash(slot.key), IdOf(index), FlowId(FlowKind::kTimeWait, entry));
+  // The ACK of the peer's FIN, if the connection did not get to send it.
+  if (conn.ack_debt.Decision() != tcp::AckDecision::kNone) SendTimeWaitAck(time_wait[entry]);
+  Retire(index, tcp::CloseReason::kGraceful);
+}
+
+size_t Shard::Impl::PollEvents(std::span<ShardEvent> out) {
+  size_t count = 0;
+  while (count < out.size() && !event_ring.empty()) {
+    const uint32_t index = event_ring.Pop();
+    Slot& slot = slots[index];
+    slot.Clear(kSlotEventQueued);
+    const auto events = static_cast<uint16_t>(slot.bits & kSlotEventMask);
+    if (events != 0 && !slot.Is(kSlotSeen)) {
+      Listener* listener = listeners.Get(static_cast<uint32_t>(slot.user));
+      if (listener == nullptr) {
+        Abort(index);  // nobody is left to accept it; this frees the slot
+        continue;
+      }
+      --listener->pending;
+      slot.user = listener->user;
+      slot.Set(kSlotSeen);
+    }
+    if (events != 0) {
+      out[count++] = {.handle = {index, slot.generation},
+                      .user = slot.user,
+                      .events = events,
+                      .reason = slot.reason,
+                      .passive = slot.Is(kSlotPassive)};
+      slot.Clear(kSlotEventMask);
+    }
+    MaybeFree(index);
+  }
+  return count;
+}
+
+}  // namespace tern::stack

@@ -1,0 +1,94 @@
+// Received bursts and the link layer.
+#include <algorithm>
+
+#include "stack/shard_impl.h"
+
+namespace tern::stack {
+namespace {
+
+// Large enough for the headers of nearly every frame.
+constexpr size_t kCacheLine = 64;
+
+void PrefetchFrame(const RxFrame& frame) {
+  __builtin_prefetch(frame.buffer->data);
+  __builtin_prefetch(frame.buffer->data + kCacheLine);
+}
+
+}  // namespace
+
+void Shard::Impl::Input(std::span<RxFrame> frames, uint16_t interface) {
+  counters.rx_frames += frames.size();
+  rx_interface = interface;
+  while (!frames.empty()) {
+    const size_t n = std::min(frames.size(), kBurst);
+    InputBurst(frames.first(n), interface);
+    frames = frames.subspan(n);
+  }
+}
+
+// Each stage starts the memory accesses of the next for the whole burst, so that their latencies overlap.
+void Shard::Impl::InputBurst(std::span<RxFrame> frames, uint16_t interface) {
+  for (const RxFrame& frame : frames) PrefetchFrame(frame);
+  size_t segments = 0;
+  for (const RxFrame& frame : frames) {
+    RxPacket& p = burst[segments];
+    bool is_tcp = false;
+    DropReason drop = ParseLink(frame, interface, p);
+    if (drop == DropReason::kNone) drop = InputNetwork(p, interface, &is_tcp);
+    if (!is_tcp) {
+      Finish(p, drop);
+      continue;
+    }
+    p.hash = flows.Hash(p.key);
+    flows.Prefetch(p.hash);
+    ++segments;
+  }
+  for (size_t i = 0; i < segments; ++i) PrefetchFlow(flows.FirstCandidate(burst[i].hash));
+  for (size_t i = 0; i < segments; ++i) Finish(burst[i], InputTcp(burst[i]));
+}
+
+// The only place where a received frame is counted, so that frames in and outcomes always add up.
+void Shard::Impl::Finish(RxPacket& p, DropReason drop) {
+  if (drop == DropReason::kNone) {
+    ++counters.rx_consumed;
+  } else {
+    counters.drops.Count(drop);
+  }
+  // A frame may have come in several pieces.
+  for (Buffer* piece = p.buffer; piece != nullptr;) {
+    Buffer* next = piece->next;
+    released.PushBack(piece);
+    piece = next;
+  }
+  p.buffer = nullptr;
+}
+
+DropReason Shard::Impl::ParseLink(const RxFrame& frame, uint16_t interface, RxPacket& p) {
+  p.buffer = frame.buffer;
+  p.ip_checksum = frame.ip_checksum;
+  p.l4_checksum = frame.l4_checksum;
+  if (interface >= config.interfaces.size()) return DropReason::kMacNotOurs;
+  if (frame.buffer->next != nullptr) return DropReason::kFrameMultiSegment;
+  switch (wire::ParseEthernet(frame.buffer->bytes(), p.ethernet)) {
+    case wire::ParseError::kNone:
+      break;
+    case wire::ParseError::kTruncated:
+      return DropReason::kFrameTooShort;
+    default:
+      return DropReason::kEthertypeUnknown;
+  }
+  const InterfaceConfig& own = config.interfaces[interface];
+  const auto vlan =
+      static_cast<uint16_t>(frame.vlan_stripped ? frame.vlan_tci & wire::kVlanIdMask : p.ethernet.vlan_id());
+  if (vlan != own.vlan) return DropReason::kVlanNotOurs;
+  if (p.ethernet.src.IsMulticast()) return DropReason::kMacBadSource;
+  p.link_group = false;
+  if (p.ethernet.dst != own.mac) {
+    if (!p.ethernet.dst.IsMulticast()) return DropReason::kMacNotOurs;
+    p.link_group = true;
+  }
+  p.network_offset = static_cast<uint32_t>(p.ethernet.header_length());
+  return DropReason::kNone;
+}
+
+}  // namespace tern::stack

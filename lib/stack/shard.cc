@@ -1,0 +1,230 @@
+// The shard's face: each call notes the time and goes to its part.
+#include "stack/shard.h"
+
+#include <algorithm>
+
+#include "stack/shard_impl.h"
+
+namespace tern::stack {
+namespace {
+
+// Enough that a full window of every connection rarely runs out, and small connections never.
+constexpr uint32_t kRecordsPerConnection = 4;
+constexpr uint32_t kLeastRecords = 65'536;
+constexpr uint32_t kLeastRanges = 16'384;
+// Stale entries included: see kMaxArm.
+constexpr uint32_t kWheelEntriesPerConnection = 32;
+// Neighbour solicitations for more addresses than this need a device that takes all groups.
+constexpr uint32_t kMaxPoolGroups = 64;
+
+uint32_t RecordLimit(const ShardConfig& config) {
+  if (config.max_send_records != 0) return config.max_send_records;
+  return std::max(kLeastRecords, config.max_connections * kRecordsPerConnection);
+}
+
+// Three uses of one secret must not be three views of one hash.
+HashKey Derive(const std::array<uint8_t, 16>& secret, uint64_t purpose) {
+  const HashKey key = HashKeyFromBytes(secret);
+  return {SipHash24(key, purpose, 0), SipHash24(key, purpose, 1)};
+}
+
+}  // namespace
+
+const char* OpenResultName(OpenResult result) {
+  switch (result) {
+    case OpenResult::kOk:
+      return "ok";
+    case OpenResult::kAddressInUse:
+      return "address in use";
+    case OpenResult::kAddressNotOurs:
+      return "address not ours";
+    case OpenResult::kNoRoute:
+      return "no route";
+    case OpenResult::kNoPort:
+      return "no port left";
+    case OpenResult::kNoSlot:
+      return "no slot left";
+  }
+  return "?";
+}
+
+Shard::Impl::Impl(const ShardConfig& shard_config, MemorySource& memory, Instant start)
+    : config(shard_config),
+      now(start),
+      cold(memory, config.max_connections),
+      records(memory, RecordLimit(config)),
+      ranges(memory, std::max(kLeastRanges, config.max_connections)),
+      env{.config = &config.tcp, .cold = &cold, .records = &records, .ranges = &ranges},
+      isn_key(HashKeyFromBytes(config.isn_secret)),
+      addresses(config.interfaces),
+      routes(addresses, config.routes),
+      steering(config.rss_key, config.worker_count),
+      port_chooser(Derive(config.table_secret, config.seed)),
+      flows(memory, config.max_connections + config.max_half_open + config.max_time_wait,
+            HashKeyFromBytes(config.table_secret)),
+      slots(memory, config.max_connections),
+      half_open(memory, config.max_half_open, config.tcp),
+      time_wait(memory, config.max_time_wait, config.tcp.msl * 2),
+      listeners(config.max_listeners),
+      neighbours(memory, config.max_neighbours, Derive(config.table_secret, ~config.seed)),
+      wheel(memory, config.max_connections * kWheelEntriesPerConnection, start),
+      controls(memory, kMaxControlFrames),
+      ports(config.interfaces.size()),
+      event_ring(config.max_connections) {
+  notices.reserve(config.worker_count > 1 ? kMaxNotices : 0);
+}
+
+Shard::Shard(const ShardConfig& config, MemorySource& memory, Instant now)
+    : impl_(std::make_unique<Impl>(config, memory, now)) {}
+Shard::~Shard() = default;
+
+void Shard::Input(std::span<RxFrame> frames, uint16_t interface, Instant now) {
+  impl_->now = now;
+  impl_->Input(frames, interface);
+}
+
+bool Shard::AdvanceTimers(Instant now) {
+  impl_->now = now;
+  return impl_->AdvanceTimers();
+}
+
+Instant Shard::NextDeadline(Instant now) const {
+  impl_->now = now;
+  return impl_->NextDeadline();
+}
+
+size_t Shard::PollTransmit(uint16_t interface, Instant now, std::span<TxFrame> out) {
+  impl_->now = now;
+  return impl_->PollTransmit(interface, out);
+}
+
+Buffer* Shard::TakeReleased() { return impl_->released.TakeAll(); }
+
+size_t Shard::PollEvents(std::span<ShardEvent> out) { return impl_->PollEvents(out); }
+bool Shard::HasEvents() const { return !impl_->event_ring.empty(); }
+
+OpenResult Shard::Listen(const ListenSpec& spec, uint32_t* listener) { return impl_->Listen(spec, listener); }
+void Shard::CloseListener(uint32_t listener) { impl_->CloseListener(listener); }
+
+OpenResult Shard::Connect(const ConnectSpec& spec, Instant now, ConnHandle* handle) {
+  impl_->now = now;
+  return impl_->Connect(spec, handle);
+}
+
+bool Shard::IsLive(ConnHandle handle) const { return impl_->Live(handle) != nullptr; }
+
+void Shard::SetUser(ConnHandle handle, uint64_t user) {
+  if (Slot* slot = impl_->slots.Find(handle.slot, handle.generation); slot != nullptr) slot->user = user;
+}
+uint64_t Shard::User(ConnHandle handle) const {
+  const Slot* slot = impl_->slots.Find(handle.slot, handle.generation);
+  return slot == nullptr ? 0 : slot->user;
+}
+const wire::FlowKey* Shard::Key(ConnHandle handle) const {
+  const Slot* slot = impl_->slots.Find(handle.slot, handle.generation);
+  return slot == nullptr ? nullptr : &slot->key;
+}
+const tcp::Connection* Shard::Tcp(ConnHandle handle) const {
+  const Slot* slot = impl_->slots.Find(handle.slot, handle.generation);
+  return slot == nullptr ? nullptr : &slot->conn;
+}
+
+uint32_t Shard::SendRoom(ConnHandle handle) const {
+  const Slot* slot = impl_->Live(handle);
+  return slot == nullptr ? 0 : tcp::SendRoom(slot->conn, impl_->env);
+}
+
+tcp::SendResult Shard::Send(ConnHandle handle, BufferChain& data, Instant now) {
+  impl_->now = now;
+  Slot* slot = impl_->Live(handle);
+  if (slot == nullptr) return tcp::SendResult::kNotOpen;
+  tcp::Effects effects;
+  const tcp::SendResult result = tcp::Send(slot->conn, impl_->env, data, now, effects);
+  impl_->Settle(handle.slot, effects);
+  return result;
+}
+
+uint32_t Shard::Receive(ConnHandle handle, uint32_t max_octets, Instant now, BufferChain& out, bool* ended) {
+  impl_->now = now;
+  return impl_->Receive(handle, max_octets, out, ended);
+}
+
+void Shard::ShutdownWrite(ConnHandle handle, Instant now) {
+  impl_->now = now;
+  Slot* slot = impl_->Live(handle);
+  if (slot == nullptr) return;
+  tcp::Effects effects;
+  tcp::ShutdownWrite(slot->conn, impl_->env, now, effects);
+  impl_->Settle(handle.slot, effects);
+}
+
+void Shard::Close(ConnHandle handle, Instant now) {
+  impl_->now = now;
+  if (impl_->Live(handle) != nullptr) impl_->Close(handle.slot);
+}
+
+void Shard::Abort(ConnHandle handle, Instant now) {
+  impl_->now = now;
+  if (impl_->Live(handle) != nullptr) impl_->Abort(handle.slot);
+}
+
+void Shard::SetNoDelay(ConnHandle handle, bool on) {
+  Slot* slot = impl_->Live(handle);
+  if (slot == nullptr) return;
+  tcp::Effects effects;
+  tcp::SetNoDelay(slot->conn, on, effects);
+  impl_->Settle(handle.slot, effects);
+}
+
+void Shard::CloseAll(bool abort, Instant now) {
+  impl_->now = now;
+  impl_->CloseAll(abort);
+}
+
+void Shard::LearnNeighbour(const NeighbourNotice& notice, Instant now) {
+  impl_->now = now;
+  if (notice.interface >= impl_->ports.size()) return;
+  impl_->Learn(notice.interface, notice.address, notice.mac, /*confirmed=*/true, /*may_override=*/true);
+}
+
+size_t Shard::TakeNeighbourNotices(std::span<NeighbourNotice> out) {
+  std::vector<NeighbourNotice>& notices = impl_->notices;
+  const size_t n = std::min(out.size(), notices.size());
+  std::copy_n(notices.begin(), n, out.begin());
+  notices.erase(notices.begin(), notices.begin() + static_cast<ptrdiff_t>(n));
+  return n;
+}
+
+std::vector<wire::MacAddress> Shard::MulticastGroups(uint16_t interface) const {
+  std::vector<wire::MacAddress> groups;
+  const auto join = [&](const wire::IpAddress& group) {
+    const wire::MacAddress mac = wire::MacAddress::ForMulticast(group);
+    if (std::find(groups.begin(), groups.end(), mac) == groups.end()) groups.push_back(mac);
+  };
+  for (const LocalAddresses::Entry& e : impl_->addresses.entries()) {
+    if (e.interface != interface || e.prefix.address.IsV4()) continue;
+    join(wire::IpAddress::AllNodes());
+    const uint32_t count = e.pool ? std::min(PoolSize(e.prefix), kMaxPoolGroups) : 1;
+    for (uint32_t i = 0; i < count; ++i) {
+      join((e.pool ? PoolAddress(e.prefix, i) : e.prefix.address).SolicitedNode());
+    }
+  }
+  return groups;
+}
+
+const ShardCounters& Shard::counters() const { return impl_->counters; }
+const ShardConfig& Shard::config() const { return impl_->config; }
+
+ShardUsage Shard::usage() const {
+  const Impl& i = *impl_;
+  return {.connections = i.slots.in_use(),
+          .half_open = i.half_open.in_use(),
+          .time_wait = i.time_wait.in_use(),
+          .listeners = i.listeners.in_use(),
+          .neighbours = i.neighbours.in_use(),
+          .send_records = i.records.in_use(),
+          .cold_states = i.cold.in_use(),
+          .timers = i.armed};
+}
+
+}  // namespace tern::stack

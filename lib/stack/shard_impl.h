@@ -1,0 +1,253 @@
+// What a shard is made of. For the files of the shard only: each takes one part of its work.
+#ifndef TERN_STACK_SHARD_IMPL_H_
+#define TERN_STACK_SHARD_IMPL_H_
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "base/timing_wheel.h"
+#include "stack/addresses.h"
+#include "stack/connection_table.h"
+#include "stack/control_frame.h"
+#include "stack/event_ring.h"
+#include "stack/flow_table.h"
+#include "stack/half_open.h"
+#include "stack/index_queue.h"
+#include "stack/listeners.h"
+#include "stack/neighbour.h"
+#include "stack/ports.h"
+#include "stack/routes.h"
+#include "stack/shard.h"
+#include "stack/steering.h"
+#include "stack/time_wait.h"
+#include "stack/token_bucket.h"
+#include "wire/ethernet.h"
+#include "wire/icmp.h"
+#include "wire/icmpv6.h"
+#include "wire/ipv4.h"
+#include "wire/ipv6.h"
+
+namespace tern::stack {
+
+// One frame of a burst between the stages of Input.
+struct RxPacket {
+  Buffer* buffer =
+      nullptr;  // the whole frame, until a stage trims it; nullptr once it belongs to somebody else
+  wire::EthernetHeader ethernet;
+  bool link_group = false;  // sent to a link-layer group or broadcast address
+  bool ipv6 = false;
+  uint8_t protocol = 0;
+  uint8_t hop_limit = 0;
+  uint8_t traffic_class = 0;
+  ChecksumState ip_checksum = ChecksumState::kUnknown;
+  ChecksumState l4_checksum = ChecksumState::kUnknown;
+  uint32_t network_offset = 0;    // in the frame
+  uint32_t network_length = 0;    // of the IP packet, without the link's padding
+  uint32_t protocol_pointer = 0;  // where the packet names its protocol, for ICMPv6 errors
+  wire::IpAddress src;
+  wire::IpAddress dst;
+  std::span<const uint8_t> body;  // what the IP packet carries
+  // TCP only.
+  uint64_t hash = 0;
+  wire::FlowKey key;
+  tcp::SegmentView segment;
+};
+
+struct Shard::Impl {
+  // Frames handled together: enough to hide the latency of memory, few enough to stay in the first-level
+  // cache.
+  static constexpr size_t kBurst = 32;
+  static constexpr uint32_t kTimersPerCall = 256;
+  // A connection's share of one round of sending: then the next one's turn comes.
+  static constexpr uint32_t kRoundSegments = 64;
+  static constexpr uint32_t kRoundOctets = 64 * 1024;
+  static constexpr uint32_t kTsoOctets = 60 * 1024;
+  static constexpr uint8_t kTtl = 64;
+  static constexpr size_t kMaxNotices = 256;
+
+  // An interface while it runs.
+  struct Port {
+    IndexQueue control;           // frames ready to go
+    IndexQueue dirty;             // connections that may have something to send
+    uint32_t round_segments = 0;  // what the head of `dirty` has sent in its round
+    uint32_t round_octets = 0;
+  };
+
+  Impl(const ShardConfig& shard_config, MemorySource& memory, Instant start);
+
+  // ---- rx.cc: bursts and the link layer ----
+  void Input(std::span<RxFrame> frames, uint16_t interface);
+  void InputBurst(std::span<RxFrame> frames, uint16_t interface);
+  DropReason ParseLink(const RxFrame& frame, uint16_t interface, RxPacket& p);
+  void Finish(RxPacket& p, DropReason drop);
+
+  // ---- ip_input.cc ----
+  // Parses up to the transport. kNone with protocol TCP: the packet awaits its look-up; kNone otherwise:
+  // dealt with.
+  DropReason InputNetwork(RxPacket& p, uint16_t interface, bool* is_tcp);
+  DropReason ParseIpv4(RxPacket& p, uint16_t interface);
+  DropReason ParseIpv6(RxPacket& p, uint16_t interface);
+  DropReason ParseTcpSegment(RxPacket& p, uint16_t interface);
+  // May a host on this link have sent that, to us? For packets that belong to no connection.
+  DropReason CheckSource(const wire::IpAddress& src) const;
+  DropReason InputTransport(RxPacket& p, uint16_t interface);
+
+  // ---- tcp_input.cc ----
+  FlowId FindFlow(const wire::FlowKey& key, uint64_t hash) const;
+  void PrefetchFlow(FlowId id) const;
+  DropReason InputTcp(RxPacket& p);
+  DropReason OnConnection(uint32_t index, RxPacket& p);
+  DropReason OnNoFlow(RxPacket& p, std::optional<SeqNum> not_before);
+  DropReason OnTimeWait(uint32_t index, RxPacket& p);
+  DropReason RefuseSegment(const RxPacket& p, DropReason why);
+
+  // ---- passive_open.cc ----
+  DropReason OnSyn(uint32_t listener_id, RxPacket& p, std::optional<SeqNum> not_before);
+  DropReason OnHalfOpen(uint32_t index, RxPacket& p);
+  DropReason Promote(uint32_t index, RxPacket& p);
+  void ForgetHalfOpen(uint32_t index);
+  void SendSynAck(uint32_t index);
+  void SendHalfOpenAck(const HalfOpen& entry);
+  bool RetryHalfOpen();
+  void DropHalfOpenOf(uint32_t listener_id);
+
+  // ---- connections.cc: what follows from what TCP did ----
+  void Settle(uint32_t index, tcp::Effects& effects);
+  void OnEvents(uint32_t index, const tcp::Effects& effects);
+  void QueueEvent(uint32_t index, uint16_t events);
+  void UpdateTimer(uint32_t index);
+  void MarkDirty(uint32_t index);
+  // CLOSED, or as good as: keeps the slot while received data waits for the application, else retires it.
+  void EndConnection(uint32_t index, tcp::CloseReason reason);
+  void Retire(uint32_t index, tcp::CloseReason reason);
+  void MaybeFree(uint32_t index);
+  // Replaces a connection in TIME-WAIT by its compact entry, once nobody needs the rest.
+  void MaybeCompact(uint32_t index);
+  void RecycleOldestTimeWait();
+  size_t PollEvents(std::span<ShardEvent> out);
+
+  // ---- open.cc ----
+  OpenResult Listen(const ListenSpec& spec, uint32_t* listener);
+  void CloseListener(uint32_t listener);
+  OpenResult Connect(const ConnectSpec& spec, ConnHandle* handle);
+  bool ChooseTuple(const ConnectSpec& spec, const NextHop& hop, wire::FlowKey* key, OpenResult* result);
+  bool ChoosePort(wire::FlowKey& key);
+  bool PortUsable(const wire::FlowKey& key) const;
+  OpenResult StartConnection(const ConnectSpec& spec, const wire::FlowKey& key, const NextHop& hop,
+                             ConnHandle* handle);
+  void CloseAll(bool abort);
+  uint64_t TupleHash(const wire::FlowKey& key) const { return SipHash24(isn_key, key.Words()); }
+  tcp::OpenParams ParamsFor(const wire::FlowKey& key, uint16_t interface) const;
+  uint16_t LinkMss(const wire::FlowKey& key, uint16_t interface) const;
+
+  // ---- app.cc ----
+  Slot* Live(ConnHandle handle);
+  uint32_t Receive(ConnHandle handle, uint32_t max_octets, BufferChain& out, bool* ended);
+  void Close(uint32_t index);
+  void Abort(uint32_t index);
+
+  // ---- neighbour_handler.cc ----
+  DropReason InputArp(RxPacket& p, uint16_t interface);
+  DropReason InputNeighborSolicit(RxPacket& p, const wire::IcmpMessage& message, uint16_t interface);
+  DropReason InputNeighborAdvert(RxPacket& p, const wire::IcmpMessage& message, uint16_t interface);
+  DropReason LearnFromPeer(uint16_t interface, const wire::IpAddress& address, const wire::MacAddress& mac,
+                           bool confirmed, bool may_override);
+  LearnResult Learn(uint16_t interface, const wire::IpAddress& address, const wire::MacAddress& mac,
+                    bool confirmed, bool may_override);
+  void BuildLinkHeader(Neighbour& n) const;
+  void ReleaseWaiters(uint32_t neighbour);
+  void FailWaiters(uint32_t neighbour);
+  bool UseNeighbour(uint32_t neighbour);  // true when frames can be sent to it now
+  void Ask(uint32_t neighbour, NeighbourAction action);
+  bool AdvanceNeighbours();
+  void TellOthers(const NeighbourNotice& notice);
+
+  // ---- icmp_handler.cc ----
+  DropReason InputIcmp(RxPacket& p, uint16_t interface);
+  DropReason InputIcmpv6(RxPacket& p, uint16_t interface);
+  DropReason AnswerEcho(RxPacket& p, const wire::IcmpMessage& message);
+  DropReason OnUnreachable(RxPacket& p, const wire::IcmpMessage& message);
+  DropReason InputUdp(RxPacket& p);
+  DropReason SendIcmpError(RxPacket& p, uint8_t type, uint8_t code, uint32_t rest, DropReason why);
+
+  // ---- control.cc: frames of no connection ----
+  // A fresh frame, or nullptr (counted) when the bound is reached.
+  ControlFrame* NewControl(uint16_t interface, uint32_t* index);
+  void WriteNetwork(ControlFrame& frame, const wire::IpAddress& src, const wire::IpAddress& dst,
+                    uint8_t protocol, size_t payload, uint8_t hop_limit);
+  void WriteLink(ControlFrame& frame, const wire::MacAddress& dst, uint16_t ether_type) const;
+  // Where to send for `destination`: an entry of the neighbour table, or kNoSlot (counted).
+  uint32_t NeighbourTowards(const wire::IpAddress& destination);
+  // Hands a frame over to its next hop: to the queue, or to wait for the link address.
+  void SendVia(uint32_t neighbour, uint32_t frame);
+  void SendReady(uint32_t frame);
+  void DropControl(uint32_t frame, DropReason why);
+  struct TcpControl {
+    uint8_t flags = 0;
+    SeqNum seq;
+    SeqNum ack;
+    uint16_t window = 0;
+  };
+  void SendTcpControl(const wire::FlowKey& key, uint32_t neighbour, const TcpControl& control,
+                      const wire::TcpOptions& options = {});
+  void SendTimeWaitAck(const TimeWaitEntry& entry);
+
+  // ---- output.cc ----
+  size_t PollTransmit(uint16_t interface, std::span<TxFrame> out);
+  size_t EmitControl(Port& port, std::span<TxFrame> out);
+  size_t EmitSegments(uint16_t interface, std::span<TxFrame> out);
+  size_t DrainConnection(uint32_t index, uint16_t interface, std::span<TxFrame> out, bool* exhausted);
+  void Blackhole(uint32_t index);
+  void WriteHeaders(const Slot& slot, const Neighbour& neighbour, const tcp::SegmentOut& segment,
+                    TxFrame& frame);
+
+  // ---- timers.cc ----
+  bool AdvanceTimers();
+  Instant OnWheel(uint32_t index, uint32_t generation);
+  bool ExpireTimeWait();
+  Instant NextDeadline() const;
+
+  const InterfaceConfig& interface_config(uint16_t i) const { return config.interfaces[i]; }
+  uint16_t InterfaceOf(const Slot& slot) const { return neighbours[slot.neighbour].interface; }
+  FlowId IdOf(uint32_t slot) const { return FlowId(FlowKind::kConnection, slot); }
+
+  ShardConfig config;
+  Instant now;                // of the call being served
+  uint16_t rx_interface = 0;  // of the frame being served: where a link-local peer lives
+  bool closing = false;
+
+  SlotPool<tcp::ColdState> cold;
+  SlotPool<tcp::SendRecord> records;
+  tcp::ReassemblyPool ranges;
+  tcp::Environment env;
+
+  HashKey isn_key;
+  LocalAddresses addresses;
+  RouteTable routes;
+  Steering steering;
+  PortChooser port_chooser;
+
+  FlowTable flows;
+  ConnectionTable slots;
+  HalfOpenTable half_open;
+  TimeWaitTable time_wait;
+  ListenerTable listeners;
+  NeighbourTable neighbours;
+  TimingWheel wheel;
+  uint32_t armed = 0;  // connections with a valid entry in the wheel
+  ControlPool controls;
+  std::vector<Port> ports;
+  EventRing event_ring;
+  BufferChain released;
+  std::vector<NeighbourNotice> notices;
+  TokenBucket icmp_limit{Duration::Millis(10), 50};
+  ShardCounters counters;
+  std::array<RxPacket, kBurst> burst;
+};
+
+}  // namespace tern::stack
+
+#endif  // TERN_STACK_SHARD_IMPL_H_

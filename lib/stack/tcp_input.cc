@@ -1,0 +1,117 @@
+// Segments: to the connection, the half-open entry or the TIME-WAIT entry they belong to, or to nobody.
+#include "stack/shard_impl.h"
+#include "wire/tcp.h"
+
+namespace tern::stack {
+
+FlowId Shard::Impl::FindFlow(const wire::FlowKey& key, uint64_t hash) const {
+  return flows.Find(hash, [&](FlowId id) {
+    switch (id.kind()) {
+      case FlowKind::kConnection:
+        return slots[id.index()].key == key;
+      case FlowKind::kHalfOpen:
+        return half_open[id.index()].key == key;
+      case FlowKind::kTimeWait:
+        return time_wait[id.index()].Matches(key);
+      case FlowKind::kNone:
+        break;
+    }
+    return false;
+  });
+}
+
+void Shard::Impl::PrefetchFlow(FlowId id) const {
+  if (id.kind() != FlowKind::kConnection) return;
+  const auto* line = reinterpret_cast<const uint8_t*>(&slots[id.index()]);
+  for (size_t offset = 0; offset < sizeof(Slot); offset += 64) __builtin_prefetch(line + offset, 1);
+}
+
+DropReason Shard::Impl::InputTcp(RxPacket& p) {
+  const FlowId id = FindFlow(p.key, p.hash);
+  DropReason drop = DropReason::kNone;
+  switch (id.kind()) {
+    case FlowKind::kConnection:
+      drop = OnConnection(id.index(), p);
+      break;
+    case FlowKind::kHalfOpen:
+      drop = OnHalfOpen(id.index(), p);
+      break;
+    case FlowKind::kTimeWait:
+      drop = OnTimeWait(id.index(), p);
+      break;
+    case FlowKind::kNone:
+      drop = OnNoFlow(p, std::nullopt);
+      break;
+  }
+  // Whoever took the payload has set it to nullptr.
+  if (p.segment.payload_length != 0) p.buffer = p.segment.payload;
+  return drop;
+}
+
+DropReason Shard::Impl::OnConnection(uint32_t index, RxPacket& p) {
+  tcp::Connection& conn = slots[index].conn;
+  tcp::Effects effects;
+  const uint32_t queued = conn.rcv_queued;
+  tcp::OnSegment(conn, env, p.segment, now, effects);
+  counters.rx_payload += conn.rcv_queued - queued;
+  Settle(index, effects);
+  return effects.dropped ? effects.drop_reason : DropReason::kNone;
+}
+
+DropReason Shard::Impl::OnTimeWait(uint32_t index, RxPacket& p) {
+  const TimeWaitEntry& entry = time_wait[index];
+  switch (JudgeTimeWait(entry, p.segment)) {
+    case TimeWaitAction::kIgnore:
+      return p.segment.Has(wire::kRst) ? DropReason::kTcpNoConnection : DropReason::kNone;
+    case TimeWaitAction::kAckAndRestart:
+      time_wait.Restart(index, now);
+      SendTimeWaitAck(entry);
+      return DropReason::kNone;
+    case TimeWaitAction::kAck:
+      SendTimeWaitAck(entry);
+      return p.segment.Has(wire::kSyn) ? DropReason::kTcpSynInWindow : DropReason::kTcpOutOfWindow;
+    case TimeWaitAction::kReuse:
+      break;
+  }
+  const SeqNum beyond = entry.snd_nxt;
+  flows.Remove(p.hash, FlowId(FlowKind::kTimeWait, index));
+  time_wait.Remove(index);
+  return OnNoFlow(p, beyond);
+}
+
+// RFC 9293 3.10.7.1 and 3.10.7.2: CLOSED and LISTEN. `not_before`: where an earlier connection of the tuple
+// ended.
+DropReason Shard::Impl::OnNoFlow(RxPacket& p, std::optional<SeqNum> not_before) {
+  if (const DropReason drop = CheckSource(p.src); drop != DropReason::kNone) return drop;
+  if (!addresses.IsOurs(p.dst)) {
+    const bool group = p.dst.IsMulticast() || addresses.IsBroadcast(p.dst);
+    return group ? DropReason::kTcpNotUnicast : DropReason::kIpNotOurs;
+  }
+  if (p.segment.Has(wire::kRst)) return DropReason::kTcpNoConnection;
+  const uint32_t listener = listeners.Find(p.key.local, p.key.local_port);
+  if (listener == 0) {
+    if (config.closed_ports == PortPolicy::kSilent) return DropReason::kTcpPortSilent;
+    return RefuseSegment(p, DropReason::kTcpNoListener);
+  }
+  // LISTEN, second: any ACK is of something that is not; third: a SYN begins a connection.
+  if (p.segment.Has(wire::kAck)) return RefuseSegment(p, DropReason::kTcpNoConnection);
+  if (p.segment.Has(wire::kSyn)) return OnSyn(listener, p, not_before);
+  return DropReason::kTcpNoAck;
+}
+
+// RFC 9293 3.5.2, group 1, and 3.10.7.1.
+DropReason Shard::Impl::RefuseSegment(const RxPacket& p, DropReason why) {
+  const tcp::SegmentView& segment = p.segment;
+  TcpControl reset{.flags = wire::kRst};
+  if (segment.Has(wire::kAck)) {
+    reset.seq = segment.ack;
+  } else {
+    reset.flags = wire::kRst | wire::kAck;
+    reset.ack = segment.seq + segment.SequenceLength();
+  }
+  const uint32_t neighbour = NeighbourTowards(p.key.remote);
+  if (neighbour != kNoSlot) SendTcpControl(p.key, neighbour, reset);
+  return why;
+}
+
+}  // namespace tern::stack
