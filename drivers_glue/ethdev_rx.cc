@@ -22,6 +22,7 @@ Buffer* AdoptChain(MbufPool& pool, rte_mbuf* mbuf) {
     mbuf->next = nullptr;
     mbuf->nb_segs = 1;
     Buffer* buffer = pool.Adopt(mbuf);
+    if (!RTE_MBUF_DIRECT(mbuf)) buffer->tailroom = 0;  // its bytes belong to a sender in this process
     *link = buffer;
     link = &buffer->next;
     mbuf = next;

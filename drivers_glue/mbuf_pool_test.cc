@@ -1,0 +1,145 @@
+#include "drivers_glue/mbuf_pool.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cstring>
+#include <vector>
+
+#include "drivers_glue/glue_env_for_test.h"
+
+namespace tern {
+namespace {
+
+class MbufPoolTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    ASSERT_TRUE(TestEal());
+    static int serial = 0;
+    MbufPool::Options options;
+    options.name = "pool_test_" + std::to_string(serial++);
+    options.count = 300;
+    options.room = 2048;
+    options.budget = 200;
+    absl::StatusOr<std::unique_ptr<MbufPool>> made = MbufPool::Create(options);
+    ASSERT_TRUE(made.ok()) << made.status();
+    pool_ = *std::move(made);
+  }
+
+  static Buffer* Chain(std::vector<Buffer*>& buffers) {
+    for (size_t i = 0; i + 1 < buffers.size(); ++i) buffers[i]->next = buffers[i + 1];
+    return buffers.empty() ? nullptr : buffers.front();
+  }
+
+  std::unique_ptr<MbufPool> pool_;
+};
+
+TEST_F(MbufPoolTest, BuffersComeEmptyWithTheirWholeRoom) {
+  std::vector<Buffer*> buffers(100);
+  ASSERT_TRUE(pool_->Allocate(buffers));
+  EXPECT_EQ(pool_->held(), 100);
+  for (Buffer* buffer : buffers) {
+    EXPECT_EQ(buffer->length, 0u);
+    EXPECT_EQ(buffer->tailroom, 2048u);
+    EXPECT_EQ(buffer->next, nullptr);
+    EXPECT_GE(buffer->cost, 2048u + RTE_PKTMBUF_HEADROOM + sizeof(rte_mbuf) + kMbufPrivateSize);
+    EXPECT_TRUE(LivesInMbuf(buffer));
+    std::memset(buffer->data, 0xA5, buffer->tailroom);
+  }
+  std::sort(buffers.begin(), buffers.end());
+  EXPECT_EQ(std::unique(buffers.begin(), buffers.end()), buffers.end());
+  pool_->Release(Chain(buffers));
+  EXPECT_EQ(pool_->held(), 0);
+  EXPECT_EQ(pool_->in_use(), 0u);
+}
+
+TEST_F(MbufPoolTest, AllOrNothingAtTheBudget) {
+  std::vector<Buffer*> most(200);
+  ASSERT_TRUE(pool_->Allocate(most));
+  std::vector<Buffer*> more(1);
+  EXPECT_FALSE(pool_->Allocate(more));
+  EXPECT_EQ(pool_->in_use(), 200u);
+  pool_->Release(Chain(most));
+  EXPECT_TRUE(pool_->Allocate(more));
+  pool_->Release(more[0]);
+  EXPECT_EQ(pool_->in_use(), 0u);
+}
+
+TEST_F(MbufPoolTest, AllOrNothingWhenThePoolIsEmpty) {
+  // The driver's share, taken past the budget.
+  std::vector<rte_mbuf*> rings(250);
+  ASSERT_EQ(rte_pktmbuf_alloc_bulk(pool_->mempool(), rings.data(), 250), 0);
+  std::vector<Buffer*> buffers(128);
+  EXPECT_FALSE(pool_->Allocate(buffers));
+  EXPECT_EQ(pool_->held(), 0);
+  EXPECT_EQ(pool_->in_use(), 250u);
+  FreeMbufs(rings);
+  EXPECT_EQ(pool_->in_use(), 0u);
+}
+
+TEST_F(MbufPoolTest, ReuseForgetsWhatTheLastOwnerDid) {
+  for (int round = 0; round < 1000; ++round) {
+    std::vector<Buffer*> buffers(64);
+    ASSERT_TRUE(pool_->Allocate(buffers));
+    for (Buffer* buffer : buffers) {
+      ASSERT_EQ(buffer->length, 0u);
+      ASSERT_EQ(buffer->tailroom, 2048u);
+      buffer->data += 100;
+      buffer->length = 1000;
+      buffer->tailroom = 3;
+      buffer->tag = 0xFFFF;
+    }
+    pool_->Release(Chain(buffers));
+  }
+  EXPECT_EQ(pool_->in_use(), 0u);
+}
+
+TEST_F(MbufPoolTest, AReleasedBufferStaysWhileSomebodyElseRefersToIt) {
+  Buffer* buffer = nullptr;
+  ASSERT_TRUE(pool_->Allocate(std::span(&buffer, 1)));
+  rte_mbuf* mbuf = MbufOf(buffer);
+  rte_mbuf_refcnt_update(mbuf, 1);
+  pool_->Release(buffer);
+  EXPECT_EQ(pool_->held(), 0);
+  EXPECT_EQ(pool_->in_use(), 1u);
+  rte_pktmbuf_free(mbuf);
+  EXPECT_EQ(pool_->in_use(), 0u);
+}
+
+TEST_F(MbufPoolTest, NobodyElsesBuffersAreTakenForMbufs) {
+  std::vector<uint8_t> block(1024);
+  Buffer foreign;
+  foreign.handle = block.data();
+  EXPECT_FALSE(LivesInMbuf(&foreign));
+  foreign.handle = nullptr;
+  EXPECT_FALSE(LivesInMbuf(&foreign));
+  EXPECT_FALSE(LivesInMbuf(nullptr));
+}
+
+TEST(MbufPool, TooMuchIsAnErrorThatNamesTheFix) {
+  ASSERT_TRUE(TestEal());
+  MbufPool::Options options;
+  options.name = "pool_test_huge";
+  options.count = 10'000'000;
+  const absl::StatusOr<std::unique_ptr<MbufPool>> pool = MbufPool::Create(options);
+  ASSERT_FALSE(pool.ok());
+  EXPECT_NE(pool.status().message().find("lower buffers"), absl::string_view::npos) << pool.status();
+}
+
+TEST(HugeMemory, GivesZeroedBlocksAndFallsBackToTheKernel) {
+  ASSERT_TRUE(TestEal());
+  for (const size_t bytes :
+       {size_t{100}, size_t{1} << 20, size_t{1} << 30}) {  // the last is beyond the EAL's 512 MiB
+    auto* block = static_cast<uint8_t*>(HugeMemory().Allocate(bytes));
+    ASSERT_NE(block, nullptr) << bytes;
+    EXPECT_EQ(reinterpret_cast<uintptr_t>(block) % 64, 0u);
+    EXPECT_EQ(block[0], 0);
+    EXPECT_EQ(block[bytes - 1], 0);
+    block[bytes - 1] = 1;
+    HugeMemory().Free(block, bytes);
+  }
+  HugeMemory().Free(nullptr, 1);
+}
+
+}  // namespace
+}  // namespace tern
