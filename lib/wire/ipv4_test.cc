@@ -108,6 +108,7 @@ TEST(Ipv4, Fragments) {
   EXPECT_EQ(parse(0x2000, 12, header), ParseError::kBadFragment);  // not in units of 8
   EXPECT_EQ(parse(0x2000, 0, header), ParseError::kBadFragment);
   EXPECT_EQ(parse(0x1fff, 8, header), ParseError::kBadFragment);  // would end past 65535
+  EXPECT_EQ(parse(0x1ffd, 8, header), ParseError::kBadFragment);  // fits only without its header
   ASSERT_EQ(parse(0x1ffa, 8, header), ParseError::kNone);
   uint8_t again[20];
   WriteIpv4(header, again);

@@ -181,6 +181,7 @@ TEST(TcpOptions, WritesAllCombinationsAlignedAndReadable) {
 TEST(TcpOptions, HostileLists) {
   EXPECT_TRUE(OptionsOf(kSyn, {2, 0, 5, 0xb4}).malformed);  // length 0
   EXPECT_TRUE(OptionsOf(kSyn, {2, 1, 5, 0xb4}).malformed);  // length 1
+  EXPECT_TRUE(OptionsOf(kSyn, {99, 1, 1, 1}).malformed);    // length 1, then nothing else wrong
   EXPECT_TRUE(OptionsOf(kSyn, {2, 5, 5, 0xb4}).malformed);  // overruns
   EXPECT_TRUE(OptionsOf(kSyn, {1, 1, 1, 2}).malformed);     // no room for a length
   EXPECT_FALSE(OptionsOf(kSyn, {2, 0, 5, 0xb4}).has_mss);
