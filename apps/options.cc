@@ -81,6 +81,7 @@ std::optional<Endpoint> ParseEndpoint(std::string_view text, uint16_t default_po
 
 void AddCommonKeys(ConfigTable& table, CommonOptions* options) {
   options->progress = isatty(STDERR_FILENO) != 0;
+  AddStackKeys(table, &options->stack);
   table.Section("Output");
   table.AddBool("json", &options->json, "print one JSON object a line on stdout instead of text");
   table.AddBool("progress", &options->progress,
@@ -91,7 +92,6 @@ void AddCommonKeys(ConfigTable& table, CommonOptions* options) {
                              {"warning", LogLevel::kWarning},
                              {"error", LogLevel::kError}},
                             "what of the stack's log goes to stderr");
-  AddStackKeys(table, &options->stack);
 }
 
 void AddPort(ConfigTable& table, std::string name, uint16_t* port, std::string help) {

@@ -208,7 +208,8 @@ void AddServerKeys(ConfigTable& table, ServerOptions* options) {
           "discard, RFC 863: what comes in is hashed, checked if it is the known pattern, and dropped");
   AddPort(table, "source", &options->source_port,
           "an endless stream of the known pattern (apps/pattern.h), until the peer ends its own stream");
-  table.AddBool("verify", &options->verify, "hash and check streams; off saves about a cycle an octet");
+  table.AddBool("verify", &options->verify,
+                "hash and check streams; --noverify saves about a cycle an octet");
   table.AddBool("streams", &options->streams, "print octets and hash of each discard stream as it ends");
   table.AddDuration("duration", &options->common.duration,
                     "stop by itself after this long; 0s: at SIGINT or SIGTERM");
