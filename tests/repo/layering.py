@@ -48,8 +48,7 @@ def public_headers(root):
     path = "lib/tern/meson.build"
     if not os.path.exists(os.path.join(root, path)):
         return set()
-    listed = re.search(r"tern_headers = files\((.*?)\)", repo.read(root, path), re.DOTALL)
-    return {"lib/tern/" + name for name in re.findall(r"'([^']+)'", listed.group(1) if listed else "")}
+    return {"lib/tern/" + name for name in re.findall(r"'([a-z_]+\.h)'", repo.read(root, path))}
 
 
 def outside_of(name, public):

@@ -71,7 +71,7 @@ class LayeringTest(CheckTest):
         self.assert_fails("includes rte_mbuf.h", layering.check, self.root)
 
     def install(self, *headers):
-        self.write("lib/tern/meson.build", "tern_headers = files(%s)\n" % ", ".join("'%s'" % h for h in headers))
+        self.write("lib/tern/meson.build", "install_headers(%s, subdir: 'tern')\n" % ", ".join("'%s'" % h for h in headers))
 
     def test_public_headers_see_status_and_nothing_else_of_abseil(self):
         self.install("a.h")
