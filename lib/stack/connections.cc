@@ -99,6 +99,7 @@ void Shard::Impl::Retire(uint32_t index, tcp::CloseReason reason) {
   }
   // The application never heard of it and never will.
   slot.Clear(kSlotEventMask);
+  slot.generation = 0;
   if (Listener* listener = listeners.Get(static_cast<uint32_t>(slot.user)); listener != nullptr) {
     --listener->pending;
   }
@@ -162,6 +163,8 @@ size_t Shard::Impl::PollEvents(std::span<ShardEvent> out) {
                       .passive = slot.Is(kSlotPassive)};
       slot.Clear(kSlotEventMask);
     }
+    // The handle is stale from here on, even where a transmit queue still names the slot.
+    if (slot.Is(kSlotClosed)) slot.generation = 0;
     MaybeFree(index);
   }
   return count;

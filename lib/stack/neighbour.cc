@@ -163,7 +163,7 @@ NeighbourAction NeighbourTable::OnRetryDue(uint32_t index, Instant now) {
 bool NeighbourTable::OnReachableOver(uint32_t index, Instant now) {
   Neighbour& n = entries_[index];
   Unschedule(index);
-  if (n.used) {
+  if (n.used && n.users != 0) {
     // Asked before it is needed again, so that traffic does not pause.
     n.state = NeighbourState::kProbe;
     n.tries = 1;

@@ -21,7 +21,7 @@ enum class NeighbourState : uint8_t {
   kIdle,        // nothing known and nothing asked, or the last question went unanswered
   kIncomplete,  // asked, no answer yet: nothing can be sent
   kReachable,   // answered not long ago
-  kStale,       // answered once; to be asked again when next used
+  kStale,       // answered once; to be asked again when next used (RFC 4861 7.3.2)
   kProbe,       // in use meanwhile and being asked again
 };
 

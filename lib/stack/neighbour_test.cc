@@ -62,6 +62,7 @@ TEST_F(NeighbourTest, AnAnswerMakesItReachable) {
 
 TEST_F(NeighbourTest, InUseItIsProbedBeforeItExpires) {
   const uint32_t n = table_.FindOrAdd(0, kHost);
+  table_[n].users = 1;
   table_.Use(n, At(0));
   Confirm(At(0));
   EXPECT_EQ(table_.Use(n, At(100)), NeighbourAction::kNone);

@@ -143,7 +143,10 @@ void Shard::Impl::CloseAll(bool abort) {
       Close(i);
     }
   }
-  while (abort && time_wait.in_use() != 0) RecycleOldestTimeWait();
+  if (!abort) return;
+  while (time_wait.in_use() != 0) RecycleOldestTimeWait();
+  // Frames that wait for an answer from a neighbour hold buffers; the answer may never come.
+  neighbours.ForEach([this](uint32_t n) { FailWaiters(n); });
 }
 
 }  // namespace tern::stack
