@@ -40,6 +40,12 @@ class IdleGovernor {
 
   void FoundWork() { idle_since_ = Instant::Never(); }
 
+  // Whether FoundNothing would look at the deadline at all: finding it is work.
+  bool WantsDeadline(Instant now) const {
+    return policy_ == IdlePolicy::kAdaptive && idle_since_ != Instant::Never() &&
+           now - idle_since_ >= spin_ * 2;
+  }
+
   // After a turn that found nothing. `deadline`: when there will be work even without a packet.
   // `wakes_on_receive`: the device ends a sleep when a packet comes.
   IdleDecision FoundNothing(Instant now, Instant deadline, bool wakes_on_receive);

@@ -85,7 +85,8 @@ class TERN_EXPORT ConfigTable {
   // All keys by section, with defaults, wrapped for a terminal of `columns`.
   std::string Help(size_t columns = 100) const;
 
-  struct State;
+  struct State;  // the library's own
+  absl::Status ParseNested(const void* node, const std::string& file);
 
  private:
   std::unique_ptr<State> state_;

@@ -82,8 +82,6 @@ class TERN_EXPORT Connection {
   // (so it may overshoot by a part of one piece). The peer's window opens by what is taken, so what an
   // application does not take is what holds the peer back. Empty: nothing waits, or AtEnd().
   Payload Receive(size_t max = std::numeric_limits<size_t>::max());
-  // As Receive, copying; returns the octets written. What did not fit is not taken.
-  size_t Receive(std::span<std::byte> out);
   // Octets that Receive would find.
   size_t ReceiveReady() const;
   // The peer ended its stream and all of it was taken: nothing more will come.

@@ -125,8 +125,7 @@ class TERN_EXPORT Stack {
   // do. EAL comes up with the first stack of the process and stays.
   static absl::StatusOr<std::unique_ptr<Stack>> Open(const Options& options);
 
-  // For tests and for other ways to open: see runtime/.
-  struct Parts;
+  struct Parts;  // the library's own
   explicit Stack(std::unique_ptr<Parts> parts);
 
   // Stops (kAbort) when it runs.
@@ -134,12 +133,13 @@ class TERN_EXPORT Stack {
   Stack(const Stack&) = delete;
   Stack& operator=(const Stack&) = delete;
 
-  // Listens on every worker. Before Start or while running. An address or port that cannot be had is an
-  // error, and then nothing listens.
+  // Listens on every worker. Before Start it is noted, and what is wrong with it is an error of Start. While
+  // running, an address or port that cannot be had is an error, and then nothing listens.
   absl::Status Listen(const ListenOptions& options, HandlerFactory factory);
   // Adds a task to every worker. REQUIRES: not running.
   absl::Status AddTask(TaskFactory factory);
 
+  // Starts the workers, then tasks, then listeners. After an error the stack is stopped.
   absl::Status Start();
   // Runs tasks' OnStop, ends connections, stops devices, and reports what was left behind. Clients attached
   // are detached: their connections are closed, their calls fail from here on. A stopped stack can only be

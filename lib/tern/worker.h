@@ -27,9 +27,9 @@ enum class ConnectStatus : uint8_t {
   kAddressInUse,    // the tuple is taken
   kAddressNotOurs,  // `local` is no address of this stack
   kNoRoute,
-  kNoPort,  // every source port towards that remote is taken
-  kNoSlot,  // the configured number of connections is reached
-  kClosed,  // the worker is stopping
+  kNoPort,   // every source port towards that remote is taken
+  kTooMany,  // the configured number of connections is reached
+  kClosed,   // the worker is stopping
 };
 TERN_EXPORT std::string_view ConnectStatusName(ConnectStatus status);
 

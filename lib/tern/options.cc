@@ -1,0 +1,181 @@
+// From what a user says to what the runtime needs.
+#include <absl/strings/match.h>
+#include <absl/strings/str_cat.h>
+#include <absl/strings/str_split.h>
+
+#include <algorithm>
+#include <optional>
+
+#include "runtime/stack_core.h"
+#include "tern/dispatch.h"
+
+namespace tern {
+namespace {
+
+using wire::IpAddress;
+using wire::IpPrefix;
+
+// RFC 8200 5 asks 1280 of every link; 9000 is the largest frame tern builds buffers for.
+constexpr uint16_t kMinMtu = 1'280;
+constexpr uint16_t kMaxMtu = 9'000;
+constexpr uint16_t kMaxVlan = 4'094;
+
+absl::Status Bad(std::string_view option, std::string_view value, std::string_view expected) {
+  return absl::InvalidArgumentError(
+      absl::StrCat(std::string(option), " \"", std::string(value), "\": expected ", std::string(expected)));
+}
+
+absl::Status AddAddresses(const std::vector<std::string>& texts, bool pool,
+                          stack::InterfaceConfig& interface) {
+  const char* option = pool ? "pool" : "address";
+  for (const std::string& text : texts) {
+    const std::optional<IpPrefix> prefix = IpPrefix::Parse(text);
+    if (!prefix || !absl::StrContains(text, "/")) {
+      return Bad(option, text, "an address with its prefix length, as 10.77.0.1/24 or fd77::1/64");
+    }
+    if (!pool && !prefix->address.IsValidUnicast()) {
+      return Bad(option, text, "a unicast address");
+    }
+    if (!pool && (prefix->IsBroadcast(prefix->address) ||
+                  (prefix->length + 1 < prefix->max_length() && prefix->Network() == prefix->address))) {
+      return Bad(option, text, "a host's address, not the network's own (a range of addresses is a pool)");
+    }
+    interface.addresses.push_back({*prefix, pool});
+  }
+  return absl::OkStatus();
+}
+
+absl::Status AddInterface(const InterfaceOptions& options, stack::ShardConfig& shard) {
+  stack::InterfaceConfig interface;
+  interface.mtu = options.mtu;
+  interface.vlan = options.vlan;
+  if (options.device.empty()) {
+    return absl::InvalidArgumentError("an interface without a device: give one, as af_packet:veth1");
+  }
+  if (options.mtu != 0 && (options.mtu < kMinMtu || options.mtu > kMaxMtu)) {
+    return Bad("mtu", absl::StrCat(options.mtu), "1280 to 9000 octets, or 0 for the device's own");
+  }
+  if (options.vlan > kMaxVlan) return Bad("vlan", absl::StrCat(options.vlan), "1 to 4094, or 0 for none");
+  if (!options.mac.empty()) {
+    const std::optional<wire::MacAddress> mac = wire::MacAddress::Parse(options.mac);
+    if (!mac || mac->IsMulticast() || mac->IsZero()) {
+      return Bad("mac", options.mac, "a station's address, as 02:00:00:00:00:01");
+    }
+    interface.mac = *mac;
+  }
+  if (absl::Status s = AddAddresses(options.addresses, false, interface); !s.ok()) return s;
+  if (absl::Status s = AddAddresses(options.pools, true, interface); !s.ok()) return s;
+  shard.interfaces.push_back(std::move(interface));
+  return absl::OkStatus();
+}
+
+std::optional<uint16_t> InterfaceTowards(const stack::ShardConfig& shard, const IpAddress& neighbour) {
+  for (uint16_t i = 0; i < shard.interfaces.size(); ++i) {
+    for (const stack::LocalAddress& local : shard.interfaces[i].addresses) {
+      if (!local.pool && local.prefix.Contains(neighbour)) return i;
+    }
+  }
+  return std::nullopt;
+}
+
+absl::Status AddVia(std::string_view option, std::string_view text, std::optional<IpPrefix> destination,
+                    std::string_view gateway_text, stack::ShardConfig& shard) {
+  const std::optional<IpAddress> gateway = IpAddress::Parse(gateway_text);
+  if (!gateway || !gateway->IsValidUnicast()) return Bad(option, text, "a gateway's address");
+  if (!destination) {
+    destination = IpPrefix{gateway->IsV4() ? IpAddress::UnspecifiedV4() : IpAddress(), 0};
+  }
+  if (destination->address.IsV4() != gateway->IsV4()) {
+    return Bad(option, text, "destination and gateway of one family");
+  }
+  const std::optional<uint16_t> interface = InterfaceTowards(shard, *gateway);
+  if (!interface) {
+    return Bad(option, text, "a gateway inside the prefix of one of the addresses: check the prefix lengths");
+  }
+  shard.routes.push_back({*destination, *gateway, *interface});
+  return absl::OkStatus();
+}
+
+absl::Status AddRoute(const std::string& text, stack::ShardConfig& shard) {
+  constexpr std::string_view kForm = "\"PREFIX via GATEWAY\", \"default via GATEWAY\" or \"PREFIX dev N\"";
+  const std::vector<std::string> words = absl::StrSplit(text, ' ', absl::SkipEmpty());
+  if (words.size() != 3) return Bad("route", text, kForm);
+  std::optional<IpPrefix> destination;
+  if (words[0] != "default") {
+    destination = IpPrefix::Parse(words[0]);
+    if (!destination) return Bad("route", text, kForm);
+  }
+  if (words[1] == "via") return AddVia("route", text, destination, words[2], shard);
+  uint32_t interface = 0;
+  if (words[1] != "dev" || !destination || !absl::SimpleAtoi(words[2], &interface)) {
+    return Bad("route", text, kForm);
+  }
+  if (interface >= shard.interfaces.size()) {
+    return Bad("route", text, absl::StrCat("an interface below ", shard.interfaces.size()));
+  }
+  shard.routes.push_back({*destination, IpAddress(), static_cast<uint16_t>(interface)});
+  return absl::OkStatus();
+}
+
+absl::Status SetTcp(const Options& options, tcp::TcpConfig& tcp) {
+  if (options.congestion == "cubic") {
+    tcp.congestion = tcp::CongestionAlgorithm::kCubic;
+  } else if (options.congestion == "newreno") {
+    tcp.congestion = tcp::CongestionAlgorithm::kNewReno;
+  } else {
+    return Bad("congestion", options.congestion, "cubic or newreno");
+  }
+  // RFC 7323 2.2: a window is at most 2^30 octets. Below a few segments nothing flows.
+  for (const auto& [name, size] :
+       {std::pair("receive_buffer", options.receive_buffer), std::pair("send_buffer", options.send_buffer)}) {
+    if (size < 4'096 || size > (1u << 30)) return Bad(name, absl::StrCat(size), "4 KiB to 1 GiB");
+  }
+  tcp.receive_buffer = options.receive_buffer;
+  tcp.send_buffer = options.send_buffer;
+  tcp.nodelay = options.nodelay;
+  tcp.timestamps = options.timestamps;
+  tcp.sack = options.sack;
+  tcp.window_scale = options.window_scale;
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::Status TranslateOptions(const Options& options, runtime::StackConfig* config) {
+  stack::ShardConfig& shard = config->shard;
+  if (options.interfaces.empty()) {
+    return absl::InvalidArgumentError("no device: give one, as af_packet:veth1 or pci:0000:01:00.0");
+  }
+  for (const InterfaceOptions& interface : options.interfaces) {
+    if (absl::Status s = AddInterface(interface, shard); !s.ok()) return s;
+  }
+  for (const std::string& gateway : options.gateways) {
+    if (absl::Status s = AddVia("gateway", gateway, std::nullopt, gateway, shard); !s.ok()) return s;
+  }
+  for (const std::string& route : options.routes) {
+    if (absl::Status s = AddRoute(route, shard); !s.ok()) return s;
+  }
+  if (absl::Status s = SetTcp(options, shard.tcp); !s.ok()) return s;
+
+  if (options.max_connections == 0 || options.max_connections > (1u << 24)) {
+    return Bad("max_connections", absl::StrCat(options.max_connections), "1 to 16777216");
+  }
+  shard.closed_ports =
+      options.closed_ports == ClosedPorts::kSilent ? stack::PortPolicy::kSilent : stack::PortPolicy::kRefuse;
+  shard.max_connections = options.max_connections;
+  shard.max_time_wait = options.max_connections;
+  shard.max_half_open = std::clamp<uint32_t>(options.max_connections / 4, 1'024, 16'384);
+
+  if (options.lcores.size() > 128) return Bad("lcores", absl::StrCat(options.lcores.size()), "at most 128");
+  config->workers = static_cast<uint16_t>(std::max<size_t>(options.lcores.size(), 1));
+  config->idle = static_cast<runtime::IdlePolicy>(options.idle);
+  config->idle_spin = Duration::Nanos(options.idle_spin.count());
+  config->seed = options.seed;
+  return absl::OkStatus();
+}
+
+static_assert(static_cast<int>(IdlePolicy::kAdaptive) == static_cast<int>(runtime::IdlePolicy::kAdaptive));
+static_assert(static_cast<int>(IdlePolicy::kYield) == static_cast<int>(runtime::IdlePolicy::kYield));
+static_assert(static_cast<int>(IdlePolicy::kSpin) == static_cast<int>(runtime::IdlePolicy::kSpin));
+
+}  // namespace tern

@@ -1,0 +1,152 @@
+// The keys by which a stack is configured.
+#include <algorithm>
+
+#include "tern/config.h"
+
+namespace tern {
+namespace {
+
+using InterfaceOf = std::function<InterfaceOptions&()>;
+
+void AddText(ConfigTable& table, std::string name, std::string placeholder, std::string help,
+             InterfaceOf interface, std::string InterfaceOptions::*field) {
+  table.Add({.name = std::move(name),
+             .placeholder = std::move(placeholder),
+             .help = std::move(help),
+             .set = [interface = std::move(interface), field](std::string_view text) {
+               interface().*field = std::string(text);
+               return absl::OkStatus();
+             }});
+}
+
+void AddTexts(ConfigTable& table, std::string name, std::string placeholder, std::string help,
+              InterfaceOf interface, std::vector<std::string> InterfaceOptions::*field) {
+  table.Add({.name = std::move(name),
+             .placeholder = std::move(placeholder),
+             .help = std::move(help),
+             .repeats = true,
+             .set =
+                 [interface, field](std::string_view text) {
+                   (interface().*field).emplace_back(text);
+                   return absl::OkStatus();
+                 },
+             .reset = [interface, field] { (interface().*field).clear(); }});
+}
+
+void AddNumber(ConfigTable& table, std::string name, std::string help, InterfaceOf interface,
+               uint16_t InterfaceOptions::*field) {
+  table.Add({.name = std::move(name),
+             .placeholder = "N",
+             .default_text = "0",
+             .help = std::move(help),
+             .set = [interface = std::move(interface), field](std::string_view text) {
+               const absl::StatusOr<uint64_t> number = ParseSize(text);
+               if (!number.ok() || *number > UINT16_MAX) {
+                 return absl::InvalidArgumentError("a whole number, 0 to 65535");
+               }
+               interface().*field = static_cast<uint16_t>(*number);
+               return absl::OkStatus();
+             }});
+}
+
+void AddInterfaceKeys(ConfigTable& table, const InterfaceOf& interface) {
+  AddText(
+      table, "device", "DEVICE",
+      "af_packet:IF, af_xdp:IF, tap:NAME, memif:PATH, virtio_user:PATH, vhost:PATH, pci:ADDRESS, loopback, "
+      "pcap:FILE or vdev:...; arguments of the driver follow a comma",
+      interface, &InterfaceOptions::device);
+  AddTexts(table, "address", "ADDR/LEN", "address of ours with its prefix length, of either family",
+           interface, &InterfaceOptions::addresses);
+  AddTexts(table, "pool", "ADDR/LEN", "prefix of which every address is ours: sources to connect from",
+           interface, &InterfaceOptions::pools);
+  AddText(table, "mac", "MAC", "station address; the device's own if not given", interface,
+          &InterfaceOptions::mac);
+  AddNumber(table, "mtu", "octets of the largest IP packet, 1280 to 9000; 0: the device's own", interface,
+            &InterfaceOptions::mtu);
+  AddNumber(table, "vlan", "802.1Q id of all frames; 0: untagged", interface, &InterfaceOptions::vlan);
+  AddText(table, "impairment", "SPEC", "a bad network before the device, as loss=1%,delay=10ms,seed=7",
+          interface, &InterfaceOptions::impairment);
+}
+
+void AddSizeKey(ConfigTable& table, std::string name, uint32_t* octets, std::string help) {
+  table.Add({.name = std::move(name),
+             .placeholder = "SIZE",
+             .default_text = std::to_string(*octets / 1024) + "KiB",
+             .help = std::move(help),
+             .set = [octets](std::string_view text) {
+               const absl::StatusOr<uint64_t> size = ParseSize(text);
+               if (!size.ok()) return size.status();
+               if (*size > UINT32_MAX) return absl::InvalidArgumentError("a size below 4GiB");
+               *octets = static_cast<uint32_t>(*size);
+               return absl::OkStatus();
+             }});
+}
+
+void AddWorkerKeys(ConfigTable& table, Options* options) {
+  table.Section("Workers and memory");
+  table.Add({.name = "lcores",
+             .placeholder = "LIST",
+             .help = "CPUs to run workers on, one worker each, as 1 or 1,3 or 2-5 (default: one worker)",
+             .set = [options](std::string_view text) {
+               absl::StatusOr<std::vector<int>> cpus = ParseCpuList(text);
+               if (cpus.ok()) options->lcores = *std::move(cpus);
+               return cpus.status();
+             }});
+  table.AddChoice("hugepages", &options->huge_pages,
+                  {{"auto", HugePages::kAuto}, {"on", HugePages::kOn}, {"off", HugePages::kOff}},
+                  "packet memory in huge pages");
+  table.AddUint32("memory_mib", &options->memory_mib, 0, 1u << 20, "MiB of packet memory; 0: by need");
+  table.AddChoice(
+      "idle", &options->idle,
+      {{"adaptive", IdlePolicy::kAdaptive}, {"yield", IdlePolicy::kYield}, {"spin", IdlePolicy::kSpin}},
+      "what a worker does that has nothing to do: poll a while and then sleep, poll and let others "
+      "run, or poll");
+  table.AddDuration("idle_spin", &options->idle_spin, "how long an adaptive worker polls before it yields");
+  table.AddList("eal", &options->eal_arguments, "ARG", "argument passed to DPDK's EAL as it is");
+}
+
+void AddTcpKeys(ConfigTable& table, Options* options) {
+  table.Section("TCP");
+  table.AddUint32("max_connections", &options->max_connections, 1, 1u << 24, "connections of one worker");
+  AddSizeKey(table, "receive_buffer", &options->receive_buffer, "window offered to a peer");
+  AddSizeKey(table, "send_buffer", &options->send_buffer,
+             "data taken and not acknowledged, of one connection");
+  table.AddChoice<std::string>("congestion", &options->congestion,
+                               {{"cubic", "cubic"}, {"newreno", "newreno"}},
+                               "congestion control (RFC 9438, RFC 5681)");
+  table.AddBool("nodelay", &options->nodelay, "send small segments at once (Nagle off)");
+  table.AddBool("timestamps", &options->timestamps, "offer timestamps (RFC 7323)");
+  table.AddBool("sack", &options->sack, "offer selective acknowledgements (RFC 2018)");
+  table.AddBool("window_scale", &options->window_scale, "offer window scaling (RFC 7323)");
+  table.AddChoice("closed_ports", &options->closed_ports,
+                  {{"refuse", ClosedPorts::kRefuse}, {"silent", ClosedPorts::kSilent}},
+                  "what a SYN to a port gets on which nobody listens");
+  table.AddUint64("seed", &options->seed, 0, UINT64_MAX,
+                  "draw secrets and ports from this number, for tests only; 0: from the system");
+}
+
+}  // namespace
+
+void AddStackKeys(ConfigTable& table, Options* options) {
+  if (options->interfaces.empty()) options->interfaces.emplace_back();
+  table.Section("Network");
+  AddInterfaceKeys(table, [options]() -> InterfaceOptions& { return options->interfaces.front(); });
+  table.AddTables(
+      "interface",
+      [options](ConfigTable& keys) {
+        // The first of the tables is the first interface, unless the file has named a device before them.
+        if (options->interfaces.size() != 1 || !options->interfaces.front().device.empty()) {
+          options->interfaces.emplace_back();
+        }
+        const size_t index = options->interfaces.size() - 1;
+        AddInterfaceKeys(keys,
+                         [options, index]() -> InterfaceOptions& { return options->interfaces[index]; });
+      },
+      "several devices, each with the keys above");
+  table.AddList("gateway", &options->gateways, "ADDR", "default gateway, one of each family");
+  table.AddList("route", &options->routes, "ROUTE", "\"PREFIX via GATEWAY\" or \"PREFIX dev N\"");
+  AddWorkerKeys(table, options);
+  AddTcpKeys(table, options);
+}
+
+}  // namespace tern

@@ -1,0 +1,83 @@
+#include "tern/stats.h"
+
+#include <algorithm>
+
+#include "runtime/snapshot.h"
+#include "tern/dispatch.h"
+
+namespace tern {
+
+uint64_t WorkerStats::dropped() const {
+  uint64_t sum = 0;
+  for (const DropCount& drop : drops) sum += drop.packets;
+  return sum;
+}
+
+void WorkerStats::Add(const WorkerStats& other) {
+  for (const auto field : {&WorkerStats::busy_cycles,  &WorkerStats::idle_cycles,
+                           &WorkerStats::turns,        &WorkerStats::busy_turns,
+                           &WorkerStats::sleeps,       &WorkerStats::clock_jumps,
+                           &WorkerStats::rx_frames,    &WorkerStats::rx_consumed,
+                           &WorkerStats::tx_frames,    &WorkerStats::handed_over,
+                           &WorkerStats::handed_in,    &WorkerStats::rx_payload,
+                           &WorkerStats::tx_payload,   &WorkerStats::retransmitted_segments,
+                           &WorkerStats::timeouts,     &WorkerStats::accepted,
+                           &WorkerStats::connected,    &WorkerStats::closed,
+                           &WorkerStats::resets_sent,  &WorkerStats::resets_received,
+                           &WorkerStats::events,       &WorkerStats::connections,
+                           &WorkerStats::half_open,    &WorkerStats::time_wait,
+                           &WorkerStats::listeners,    &WorkerStats::neighbours,
+                           &WorkerStats::send_records, &WorkerStats::timers}) {
+    this->*field += other.*field;
+  }
+  for (const DropCount& drop : other.drops) {
+    const auto found = std::find_if(drops.begin(), drops.end(),
+                                    [&](const DropCount& have) { return have.name == drop.name; });
+    if (found == drops.end()) {
+      drops.push_back(drop);
+    } else {
+      found->packets += drop.packets;
+    }
+  }
+}
+
+WorkerStats MakeStats(const runtime::WorkerSnapshot& s) {
+  WorkerStats stats;
+  stats.worker = s.worker;
+  stats.lcore = s.lcore;
+  stats.cycles_per_second = s.cycles_per_second;
+  stats.busy_cycles = s.busy_cycles;
+  stats.idle_cycles = s.idle_cycles;
+  stats.turns = s.turns;
+  stats.busy_turns = s.busy_turns;
+  stats.sleeps = s.sleeps;
+  stats.clock_jumps = s.clock_jumps;
+  stats.rx_frames = s.shard.rx_frames;
+  stats.rx_consumed = s.shard.rx_consumed;
+  stats.tx_frames = s.shard.tx_frames;
+  stats.handed_over = s.handed_over;
+  stats.handed_in = s.handed_in;
+  s.shard.drops.ForEachCounted([&](DropReason reason, uint64_t packets) {
+    stats.drops.push_back({DropReasonName(reason), DropReasonMeaning(reason), packets});
+  });
+  stats.rx_payload = s.shard.rx_payload;
+  stats.tx_payload = s.shard.tx_payload;
+  stats.retransmitted_segments = s.shard.retransmitted_segments;
+  stats.timeouts = s.shard.timeouts;
+  stats.accepted = s.shard.accepted;
+  stats.connected = s.shard.connected;
+  stats.closed = s.shard.closed;
+  stats.resets_sent = s.shard.resets_sent;
+  stats.resets_received = s.shard.resets_received;
+  stats.events = s.events;
+  stats.connections = s.usage.connections;
+  stats.half_open = s.usage.half_open;
+  stats.time_wait = s.usage.time_wait;
+  stats.listeners = s.usage.listeners;
+  stats.neighbours = s.usage.neighbours;
+  stats.send_records = s.usage.send_records;
+  stats.timers = s.usage.timers + s.app_timers;
+  return stats;
+}
+
+}  // namespace tern
