@@ -93,6 +93,32 @@ TEST(FastRecovery, ThePointIsForgottenOncePassed) {
   EXPECT_EQ(r.OnDuplicateAck(una, una + 5000, false), DupAckAction::kEnterRecovery);
 }
 
+TEST(FastRecovery, ASecondLossAtThePointNeedsEvidenceToo) {
+  FastRecovery r;
+  for (int i = 0; i < 3; ++i) r.OnDuplicateAck(kUna, kNxt, false);
+  ASSERT_EQ(r.OnNewAck(kNxt), NewAckAction::kExit);
+  EXPECT_TRUE(r.remembers_point());
+  for (int i = 0; i < 2; ++i) r.OnDuplicateAck(kNxt, kNxt + 5000, false);
+  EXPECT_EQ(r.OnDuplicateAck(kNxt, kNxt + 5000, false), DupAckAction::kNothing);
+  r.OnNewAck(kNxt + 1);
+  EXPECT_FALSE(r.remembers_point());
+}
+
+TEST(FastRecovery, ATimeoutStartsTheCountAgain) {
+  FastRecovery r;
+  for (int i = 0; i < 2; ++i) r.OnDuplicateAck(kUna, kNxt, false);
+  r.OnTimeout(kNxt);
+  EXPECT_EQ(r.dup_acks(), 0);
+}
+
+TEST(FastRecovery, ManyDuplicatesDoNotWrapTheCount) {
+  FastRecovery r;
+  r.OnTimeout(kNxt);
+  r.OnNewAck(kNxt);
+  for (int i = 0; i < 1000; ++i) r.OnDuplicateAck(kNxt, kNxt + 5000, false);
+  EXPECT_EQ(r.dup_acks(), 255);
+}
+
 TEST(FastRecovery, UndoReopens) {
   FastRecovery r;
   r.OnDuplicateAck(kUna, kNxt, true);

@@ -38,6 +38,14 @@ class RetransmitQueueTest : public testing::Test {
     ASSERT_EQ(pool_.in_use(), count);
   }
 
+  // One of the first few; kNoSlot when there is none.
+  uint32_t AnyRecord(Random& random) const {
+    uint32_t record = queue_.head();
+    for (uint32_t steps = random.Below(6); steps > 0 && record != queue_.tail(); --steps)
+      record = pool_[record].next;
+    return record;
+  }
+
   RecordPool pool_{HeapMemory(), 1000};
   RetransmitQueue queue_;
   SeqNum nxt_{0xffffff00};
@@ -89,6 +97,7 @@ TEST_F(RetransmitQueueTest, NoSampleFromWhatSackReportedEarlier) {
   EXPECT_EQ(r.rtt_sent_at, At(1));
   EXPECT_EQ(r.sacked, 100u);
   EXPECT_EQ(r.sacked_records, 1u);
+  EXPECT_EQ(r.records_freed, 2u);
 }
 
 TEST_F(RetransmitQueueTest, CountsMarksOfWhatIsAcked) {
@@ -125,6 +134,7 @@ TEST_F(RetransmitQueueTest, SplitAndMergeAreInverse) {
   queue_.Clear(pool_);
   EXPECT_EQ(pool_.in_use(), 0u);
   EXPECT_TRUE(queue_.empty());
+  EXPECT_EQ(queue_.tail(), kNoSlot);
 }
 
 TEST(RetransmitQueueExhaustion, LastRecordStretchesAndNothingIsForgotten) {
@@ -142,11 +152,24 @@ TEST(RetransmitQueueExhaustion, LastRecordStretchesAndNothingIsForgotten) {
   EXPECT_EQ(send(3), AppendOutcome::kJoined);
   EXPECT_EQ(send(4, kSentFin), AppendOutcome::kJoined);
   EXPECT_EQ(pool[queue.tail()].length, 300u);
+  EXPECT_EQ(pool[queue.tail()].sent_at, At(4));
+  EXPECT_TRUE(pool[queue.tail()].Has(kSentFin));
   EXPECT_FALSE(queue.Split(pool, queue.tail(), 10));
   const AckResult r = queue.AckTo(pool, nxt);
   EXPECT_EQ(r.acked, 400u);
   // The stretched record has no single time; the sample comes from the other.
   EXPECT_EQ(r.rtt_sent_at, At(1));
+}
+
+TEST_F(RetransmitQueueTest, TheDeliverySnapshotOfAnotherTimeIsAnotherHistory) {
+  const DeliverySnapshot earlier{.delivered = 1};
+  const DeliverySnapshot later{.delivered = 2};
+  ASSERT_EQ(queue_.Append(pool_, {.seq = nxt_, .length = 10, .sent_at = At(1), .delivery = earlier}),
+            AppendOutcome::kRecorded);
+  EXPECT_EQ(queue_.Append(pool_, {.seq = nxt_ + 10, .length = 10, .sent_at = At(1), .delivery = earlier}),
+            AppendOutcome::kJoined);
+  EXPECT_EQ(queue_.Append(pool_, {.seq = nxt_ + 20, .length = 10, .sent_at = At(1), .delivery = later}),
+            AppendOutcome::kRecorded);
 }
 
 TEST(RetransmitQueueExhaustion, MarkedRecordsAreNotStretched) {
@@ -177,10 +200,11 @@ TEST_F(RetransmitQueueTest, RandomOperationsKeepTheTiling) {
         break;
       }
       case 2:
-        if (!queue_.empty()) queue_.Split(pool_, queue_.tail(), random.Below(2000));
+        if (!queue_.empty()) queue_.Split(pool_, AnyRecord(random), random.Below(2000));
         break;
       default:
-        if (queue_.head() != queue_.tail()) queue_.MergeNext(pool_, queue_.head());
+        if (const uint32_t record = AnyRecord(random); record != queue_.tail())
+          queue_.MergeNext(pool_, record);
     }
     Check(una);
     if (HasFatalFailure()) FAIL() << "step " << step;

@@ -82,6 +82,12 @@ TEST(TrimToWindow, SynCountsOne) {
   EXPECT_TRUE(TrimToWindow(kNxt, 0, true, false, kNxt, kWnd).syn);
 }
 
+TEST(TrimToWindow, WhatBeginsAtTheEdgeOfTheWindowIsNotCut) {
+  EXPECT_FALSE(TrimToWindow(kNxt, 10, true, false, kNxt, kWnd).front_cut);
+  EXPECT_FALSE(TrimToWindow(kNxt, 0, false, true, kNxt, kWnd).front_cut);
+  EXPECT_TRUE(TrimToWindow(kNxt - 1, 0, false, true, kNxt, kWnd).front_cut);
+}
+
 // Against octet-by-octet counting, at and around the edges.
 TEST(TrimToWindow, AgreesWithCountingOctets) {
   for (int start = -12; start <= 24; ++start) {
