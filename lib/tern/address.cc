@@ -2,6 +2,7 @@
 
 #include <charconv>
 
+#include "absl/strings/str_cat.h"
 #include "wire/ip_address.h"
 
 namespace tern {
@@ -45,7 +46,7 @@ std::optional<Endpoint> Endpoint::Parse(std::string_view text) {
 std::string Endpoint::ToString() const {
   const std::string host = address.ToString();
   const std::string suffix = ":" + std::to_string(port);
-  return address.IsV4() ? host + suffix : "[" + host + "]" + suffix;
+  return address.IsV4() ? host + suffix : absl::StrCat("[", host, "]", suffix);
 }
 
 }  // namespace tern
