@@ -1,0 +1,120 @@
+"""A window that stays shut for ten seconds, in either direction."""
+
+import select
+import socket
+import threading
+import time
+
+import pcap
+from netlab import ECHO, FAMILIES, SINK, SOURCE, Failure, case, check, demo_client
+
+SHUT = 10.0
+MIB = 1 << 20
+
+
+def zero_windows(lab, capture, source):
+    """(segments of `source` that announced no window, octets other hosts sent after the first of them)."""
+    if capture is None:
+        return None
+    shut = [s for s in pcap.segments(lab.end_capture(capture)) if not s.flags & (pcap.RST | pcap.SYN)]
+    announced = [s for s in shut if s.source == source and s.window == 0]
+    probes = []
+    if announced:
+        first = announced[0].time
+        probes = [s for s in shut if s.source != source and first < s.time < first + SHUT]
+    return announced, probes
+
+
+def check_probes(found):
+    """Probed now and then, not hammered: RFC 9293 3.8.6.1 wants growing intervals."""
+    if found is None:
+        return
+    announced, probes = found
+    check(announced, "the window was never shut")
+    check(2 <= len(probes) <= 200, len(probes), "segments while the window was shut for ten seconds")
+
+
+def read_pattern(pattern, sock, octets, hold=0.0):
+    """Reads `octets` of the known pattern, and checks them; after the first 8, waits `hold` seconds."""
+    head = b""
+    while len(head) < 8:
+        piece = sock.recv(8 - len(head))
+        check(piece, "the stream ended")
+        head += piece
+    phase = pattern.phases.get(head)
+    check(phase is not None, "not the known pattern")
+    time.sleep(hold)
+    at = 8
+    while at < octets:
+        piece = sock.recv(min(octets - at, demo_client.PIECE))
+        check(piece, "the stream ended after", at, "octets")
+        wrong = pattern.first_difference(phase, at, piece)
+        check(wrong is None, "octet", at + (wrong or 0), "is wrong")
+        at += len(piece)
+    return phase
+
+
+@case(over=FAMILIES, waits=True, timeout=90)
+def kernel_window_shut(lab, family):
+    """The kernel does not read for ten seconds; tern's source waits, and nothing is lost."""
+    tern, kernel = lab.pair(capture=False)
+    capture = lab.capture(kernel, "k0", snap=100)
+    server = lab.server(tern)
+    sock = lab.connect(kernel, family, SOURCE, rcvbuf=16384)
+    read_pattern(demo_client.Pattern(), sock, 4 * MIB, hold=SHUT)
+    sock.shutdown(socket.SHUT_WR)
+    while sock.recv(1 << 16):
+        pass
+    sock.close()
+    said = server.stop()
+    check(said["service"]["graceful"] == 1, "service:", said["service"])
+    check_probes(zero_windows(lab, capture, family.kernel))
+
+
+@case(over=FAMILIES, waits=True, timeout=90)
+def tern_window_shut(lab, family):
+    """The kernel does not read its echo: tern's application stops reading, and tern's window shuts for ten seconds."""
+    tern, kernel = lab.pair(capture=False)
+    capture = lab.capture(kernel, "k0", snap=100)
+    server = lab.server(tern)
+    pattern = demo_client.Pattern()
+    sock = lab.connect(kernel, family, ECHO, rcvbuf=16384)
+    phase, sent = 4711, 0
+    sock.setblocking(False)
+    while select.select([], [sock], [], 3)[1]:  # until nothing more is taken for three seconds
+        sent += sock.send(pattern.slice(phase, sent, 100000))
+        check(sent < 64 * MIB, "tern's window does not shut")
+    time.sleep(SHUT)
+    check(not select.select([], [sock], [], 0)[1], "something moved although nobody read")
+    sock.setblocking(True)
+    sock.settimeout(30)
+    total = sent + 2 * MIB
+
+    def send_rest():
+        at = sent
+        while at < total:
+            at += sock.send(pattern.slice(phase, at, min(100000, total - at)))
+        sock.shutdown(socket.SHUT_WR)
+    rest = threading.Thread(target=send_rest, daemon=True)
+    rest.start()
+    got = read_pattern(pattern, sock, total)
+    check(got == phase, "another stream came back")
+    check(sock.recv(1) == b"", "more came back than was sent")
+    rest.join(10)
+    sock.close()
+    service = server.stop()["service"]
+    check(service["octets_in"] == service["octets_out"] == total, "service:", service)
+    check_probes(zero_windows(lab, capture, family.tern))
+
+
+@case(over=FAMILIES, waits=True, timeout=90)
+def kernel_sink_stalls(lab, family):
+    """tern's own client sends; the kernel server stops reading for ten seconds in the middle."""
+    tern, kernel = lab.pair(capture=False)
+    capture = lab.capture(kernel, "k0", snap=100)
+    peer = lab.peer(kernel, "--sink", SINK, "--rcvbuf", 16384, "--stall", SHUT, "--stall-after", 300000)
+    lab.client("tern-bulk", tern, "--connect", family.kernel, "--direction", "up", "--connections", "2", "--bytes",
+               str(4 * MIB))
+    said = lab.peer_summary(peer)
+    check(said["octets_in"] == 4 * MIB and said["graceful"] == 2, "the kernel got", said)
+    check_probes(zero_windows(lab, capture, family.kernel))
