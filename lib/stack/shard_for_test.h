@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <iterator>
 #include <memory>
 #include <string>
 #include <vector>
@@ -42,6 +43,10 @@ struct TestFlow {
 
 // A frame that the shard sent, checksums known good.
 struct SentFrame {
+  SentFrame() = default;
+  SentFrame(SentFrame&&) = default;  // views move along with the bytes; copies would leave them behind
+  SentFrame& operator=(SentFrame&&) = default;
+
   wire::EthernetHeader ethernet;
   wire::IpAddress src;
   wire::IpAddress dst;
@@ -203,7 +208,7 @@ class ShardTest : public ::testing::Test {
   SentFrame TakeOne() {
     std::vector<SentFrame> sent = Take();
     EXPECT_EQ(sent.size(), 1u);
-    return sent.empty() ? SentFrame() : sent[0];
+    return sent.empty() ? SentFrame() : std::move(sent[0]);
   }
   void ExpectSilence() { EXPECT_EQ(Take().size(), 0u); }
 
@@ -228,14 +233,14 @@ class ShardTest : public ::testing::Test {
       now_ = std::max(now_, next);
       while (shard().AdvanceTimers(now_)) {
       }
-      const std::vector<SentFrame> batch = Take();
+      std::vector<SentFrame> batch = Take();
       if (batch.empty() && next <= now_) now_ = now_ + Duration::Micros(17);
-      sent.insert(sent.end(), batch.begin(), batch.end());
+      std::move(batch.begin(), batch.end(), std::back_inserter(sent));
     }
     now_ = std::max(now_, end);
     shard().AdvanceTimers(now_);
-    const std::vector<SentFrame> batch = Take();
-    sent.insert(sent.end(), batch.begin(), batch.end());
+    std::vector<SentFrame> batch = Take();
+    std::move(batch.begin(), batch.end(), std::back_inserter(sent));
     return sent;
   }
 

@@ -100,9 +100,9 @@ TEST_F(ShardIpTest, AnEstablishedConnectionOutlivesASilentNeighbour) {
   // It comes back: the next try of TCP finds it.
   std::vector<SentFrame> sent;
   for (int i = 0; i < 300 && sent.empty(); ++i) {
-    for (const SentFrame& f : Advance(Duration::Millis(100))) {
-      if (f.protocol == wire::kProtocolTcp) sent.push_back(f);
+    for (SentFrame& f : Advance(Duration::Millis(100))) {
       if (f.protocol == 0) Give(ArpReply(kPeer4, kPeerMac));
+      if (f.protocol == wire::kProtocolTcp) sent.push_back(std::move(f));
     }
   }
   ASSERT_FALSE(sent.empty());
