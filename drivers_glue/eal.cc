@@ -139,6 +139,13 @@ absl::Status CheckCompatible(const EalOptions& options) {
         "the EAL already runs without huge pages: DPDK starts once per process, ask for hugepages = on "
         "first");
   }
+  for (const std::string& address : options.pci) {
+    if (std::find(g_facts.pci.begin(), g_facts.pci.end(), address) == g_facts.pci.end()) {
+      return absl::FailedPreconditionError(
+          absl::StrCat("the EAL already runs without PCI device ", address,
+                       ": DPDK starts once per process, name every PCI device first time round"));
+    }
+  }
   return absl::OkStatus();
 }
 
@@ -198,6 +205,7 @@ absl::Status BuildEalArguments(const EalOptions& options, const HostFacts& host,
   if (status.ok()) status = ChooseMemory(options, host, facts);
   if (!status.ok()) return status;
 
+  facts.pci = options.pci;
   facts.file_prefix = options.file_prefix.empty() ? absl::StrCat(kPrefixStem, host.pid) : options.file_prefix;
   arguments = {
       "tern", "--lcores",      LcoreMap(host, facts), "--main-lcore",

@@ -39,6 +39,7 @@ struct EalFacts {
   bool hugepages = false;
   std::string file_prefix;
   std::vector<unsigned> lcores;  // CPU of each worker
+  std::vector<std::string> pci;  // devices that may be opened
   std::string notice;            // for the user, when a default had to give way; else empty
 };
 

@@ -89,6 +89,9 @@ TEST(Eal, StartsOnceAndSaysWhatDoesNotFit) {
   other.hugepages = HugepageMode::kOn;
   EXPECT_THAT(std::string(EalStart(other).message()), HasSubstr("once per process"));
   other = TestEalOptions();
+  other.pci = {"0000:01:00.0"};
+  EXPECT_THAT(std::string(EalStart(other).message()), HasSubstr("0000:01:00.0"));
+  other = TestEalOptions();
   other.lcores = {4000};
   EXPECT_THAT(std::string(EalStart(other).message()), HasSubstr("4000"));
 }

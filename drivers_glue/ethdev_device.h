@@ -79,6 +79,7 @@ class EthdevDevice final : public Device {
   absl::Status SetUpQueue(uint16_t q);
   absl::Status StartPort(const DeviceOptions& options);
   void ChooseMac(const DeviceOptions& options);
+  void ListenToAll();
   void FixRssTable();
   void DescribeOffloads();
   absl::Status Error(absl::StatusCode code, const std::string& what, int result) const;
@@ -97,6 +98,7 @@ class EthdevDevice final : public Device {
   bool created_ = false;  // by us, so removed by us
   bool started_ = false;
   bool can_reclaim_ = true;
+  bool promiscuous_by_us_ = false;
   uint16_t rx_ring_ = 0;
   uint16_t tx_ring_ = 0;
   uint16_t max_segments_ = 1;

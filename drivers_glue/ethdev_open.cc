@@ -217,8 +217,11 @@ void EthdevDevice::ChooseMac(const DeviceOptions& options) {
   rte_ether_addr wanted{};
   std::copy_n(info_.mac.begin(), info_.mac.size(), wanted.addr_bytes);
   const bool changes_kernel = IsKernelInterface(spec_.kind) || spec_.kind == DeviceKind::kTap;
-  if (changes_kernel || rte_eth_dev_default_mac_addr_set(port_, &wanted) != 0)
-    rte_eth_promiscuous_enable(port_);
+  if (changes_kernel || rte_eth_dev_default_mac_addr_set(port_, &wanted) != 0) ListenToAll();
+}
+
+void EthdevDevice::ListenToAll() {
+  if (rte_eth_promiscuous_get(port_) != 1) promiscuous_by_us_ = rte_eth_promiscuous_enable(port_) == 0;
 }
 
 void EthdevDevice::FindWaitSources() {
@@ -271,7 +274,7 @@ bool EthdevDevice::AddMulticast(const std::array<uint8_t, 6>& mac) {
   if (rte_eth_dev_set_mc_addr_list(port_, multicast_.data(), static_cast<uint32_t>(multicast_.size())) == 0) {
     return true;
   }
-  if (rte_eth_allmulticast_enable(port_) != 0) rte_eth_promiscuous_enable(port_);
+  if (rte_eth_allmulticast_enable(port_) != 0) ListenToAll();
   return false;
 }
 
@@ -291,6 +294,9 @@ void EthdevDevice::Stop() {
   const SigpipeBlock no_sigpipe;
   if (started_) last_counters_ = counters();
   for (auto& queue : queues_) queue->waiter.Close();
+  // A kernel interface would stay promiscuous after us.
+  if (promiscuous_by_us_) rte_eth_promiscuous_disable(port_);
+  promiscuous_by_us_ = false;
   if (started_) rte_eth_dev_stop(port_);
   started_ = false;
   for (auto& queue : queues_) ReturnHeld(*queue);
