@@ -63,7 +63,9 @@ def silent_port(lab, family):
     said = server.stop()
     lab.counts(said["drops"].get("tcp_port_silent", 0) >= 2, "drops:", said["drops"])
     if capture:
-        answers = [s for s in pcap.segments(lab.end_capture(capture)) if s.source_port == CLOSED]
+        seen = list(pcap.segments(lab.end_capture(capture)))
+        check(any(s.target_port == CLOSED for s in seen), "the capture does not even show the SYN")
+        answers = [s for s in seen if s.source_port == CLOSED]
         check(not answers, "the silent port answered:", answers[:3])
 
 

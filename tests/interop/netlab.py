@@ -422,7 +422,7 @@ class Lab:
         time.sleep(0.2)  # what was seen last is on its way to the file
         process.signal(signal.SIGINT)
         process.wait(20)
-        return sorted(glob.glob(process.pcap + "*"), key=os.path.getmtime)
+        return sorted(glob.glob(glob.escape(process.pcap) + "*"), key=os.path.getmtime)
 
     # ---- The end ----
 
