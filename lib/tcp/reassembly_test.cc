@@ -185,6 +185,8 @@ TEST_F(ReassemblyTest, FinWithoutDataAndAtTheEdge) {
 }
 
 TEST_F(ReassemblyTest, FinBelowHeldDataIsIgnored) {
+  nxt_ = 2;
+  EXPECT_FALSE(Insert(0, "a", true).fin_stored);
   Insert(5, "fg");
   EXPECT_FALSE(Insert(2, "c", true).fin_stored);
   EXPECT_FALSE(queue_.has_fin());
@@ -251,6 +253,32 @@ TEST_F(ReassemblyTest, TheFarthestGoesFirst) {
   EXPECT_LE(queue_.cost(), limits_.max_cost);
 }
 
+TEST_F(ReassemblyTest, WhatCostsMoreThanAllTheRoomIsRefused) {
+  limits_.max_cost = kCost - 1;
+  EXPECT_EQ(Insert(10, "k").drop, DropReason::kTcpReassemblyFull);
+  limits_.max_cost = kCost;
+  EXPECT_EQ(Insert(10, "k").drop, DropReason::kNone);
+}
+
+// In-order data that came another way may have overtaken what is held.
+TEST_F(ReassemblyTest, WhatFellBehindIsReleased) {
+  Insert(5, "fg");
+  Insert(7, "h");
+  Insert(10, "klm");
+  Insert(20, "u");
+  nxt_ = 8;
+  EXPECT_EQ(Take(), "");
+  EXPECT_EQ(queue_.range_count(), 2u);
+  nxt_ = 11;
+  BufferChain out;
+  const Reassembly::Taken taken = queue_.TakeInOrder(pool_, Seq(nxt_), out, released_);
+  EXPECT_EQ(taken.octets, 2u);
+  EXPECT_EQ(taken.cost, kCost);
+  ASSERT_FALSE(out.empty());
+  EXPECT_EQ(SeqNum(out.front()->tag), Seq(11));
+  EXPECT_EQ(heap_.Drain(out), "lm");
+}
+
 TEST_F(ReassemblyTest, ALongRangeLosesOnlyItsEnd) {
   limits_.max_cost = 16 * kCost;
   for (uint32_t i = 0; i < 16; ++i) Insert(100 + i, "x");
@@ -268,6 +296,9 @@ TEST_F(ReassemblyTest, RangesAreBoundedToo) {
   EXPECT_EQ(Blocks(4), (std::vector<SeqRange>{Range(15, 16), Range(20, 21), Range(10, 11)}));
   // What touches a range needs no new one.
   EXPECT_EQ(Insert(21, "x").stored, 1u);
+  EXPECT_EQ(Insert(19, "x").stored, 1u);
+  EXPECT_EQ(Blocks(1), (std::vector<SeqRange>{Range(19, 22)}));
+  EXPECT_EQ(queue_.range_count(), 3u);
 }
 
 TEST_F(ReassemblyTest, TheShardsPoolMayRunDry) {
@@ -293,6 +324,8 @@ TEST_F(ReassemblyTest, SmallSegmentsShareABuffer) {
 
 TEST_F(ReassemblyTest, ShedTakesFromTheEnd) {
   for (const uint32_t at : {10u, 20u, 30u}) Insert(at, "x");
+  Insert(40, "x");
+  EXPECT_EQ(queue_.Shed(pool_, kCost, released_), kCost);
   EXPECT_EQ(queue_.Shed(pool_, kCost + 1, released_), 2 * kCost);
   EXPECT_EQ(queue_.Shed(pool_, 1'000'000, released_), kCost);
   EXPECT_EQ(queue_.Shed(pool_, 1, released_), 0u);
@@ -312,8 +345,11 @@ TEST(TryCoalesce, OnlyWhenItFitsAndPays) {
   EXPECT_EQ(next->length, 0u);
   EXPECT_FALSE(TryCoalesce(tail, big));
   EXPECT_FALSE(TryCoalesce(tail, dear));
-  for (Buffer* buffer : {tail, next, big, dear}) done.PushBack(buffer);
-  EXPECT_EQ(heap.Drain(done), "abcdefghijklmnoph");
+  Buffer* exact = heap.Make("hijklm", 6 * kCoalesceGain, 0);
+  EXPECT_TRUE(TryCoalesce(tail, exact));
+  EXPECT_EQ(tail->tailroom, 0u);
+  for (Buffer* buffer : {tail, next, big, dear, exact}) done.PushBack(buffer);
+  EXPECT_EQ(heap.Drain(done), "abcdefghijklmhijklmnoph");
 }
 
 // Against a map of octets in which the first copy stays.
@@ -367,7 +403,7 @@ TEST_P(ReassemblyModelTest, IsByteExact) {
   Random random(GetParam());
   limits_ = {.max_cost = 1'000'000, .max_ranges = 64};
   window_ = 400;
-  for (int step = 0; step < 20'000; ++step) {
+  for (int step = 0; step < 8'000; ++step) {
     const uint32_t low = nxt_ > 20 ? nxt_ - 20 : 0;
     const uint32_t offset = low + random.Below(random.OneIn(3) ? 40 : 450);
     std::string bytes(1 + random.Below(random.OneIn(4) ? 200 : 20), ' ');
@@ -401,7 +437,7 @@ TEST_P(ReassemblyModelTest, NeverDeliversWrongBytesWhenRoomIsShort) {
   window_ = 2000;
   const auto byte_at = [](uint32_t at) { return static_cast<char>(at * 31 + at / 256); };
   uint32_t delivered = 0;
-  for (int step = 0; step < 20'000; ++step) {
+  for (int step = 0; step < 8'000; ++step) {
     const uint32_t offset = nxt_ + (random.OneIn(8) ? 0 : random.Below(2100));
     std::string bytes(1 + random.Below(200), ' ');
     for (uint32_t i = 0; i < bytes.size(); ++i) bytes[i] = byte_at(offset + i);
@@ -421,7 +457,7 @@ TEST_P(ReassemblyModelTest, NeverDeliversWrongBytesWhenRoomIsShort) {
     for (const SeqRange& block : Blocks(64)) octets += Length(block);
     ASSERT_EQ(queue_.octets(), octets);
   }
-  EXPECT_GT(delivered, 10'000u);
+  EXPECT_GT(delivered, 4'000u);
 }
 
 INSTANTIATE_TEST_SUITE_P(Seeds, ReassemblyModelTest, testing::Values(1u, 2u, 3u, 4u));
