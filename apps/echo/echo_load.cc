@@ -52,10 +52,10 @@ void EchoLoad::Pump(Requests& stream) {
     const auto piece = std::span(scratch_).first(
         static_cast<size_t>(std::min<uint64_t>(scratch_.size(), stream.due - stream.sent)));
     FillPattern(stream.pattern_phase, stream.sent, piece);
-    const SendResult result = stream.conn.Send(std::as_bytes(piece));
-    stream.sent += result.taken;
-    this->result().octets_out.Add(result.taken);
-    if (result.status != SendStatus::kOk) break;
+    const SendResult outcome = stream.conn.Send(std::as_bytes(piece));
+    stream.sent += outcome.taken;
+    result().octets_out.Add(outcome.taken);
+    if (outcome.status != SendStatus::kOk) break;
   }
 }
 

@@ -1,0 +1,182 @@
+// The services and the clients' loads against each other: two stacks of this process, joined by a loopback
+// cable.
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "apps/bulk/bulk_load.h"
+#include "apps/echo/echo_load.h"
+#include "apps/services.h"
+#include "drivers_glue/eal.h"
+#include "tern/stack.h"
+
+namespace tern::apps {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+// Answers with the right number of octets, one of which is wrong.
+class WrongEcho : public Handler {
+  void OnReadable(Connection conn) override {
+    Payload data = conn.Receive();
+    if (!data.empty()) (*data.begin())[0] ^= std::byte{1};
+    conn.Send(std::move(data));
+    if (conn.AtEnd()) conn.Close();
+  }
+};
+
+class EndToEnd : public testing::Test {
+ protected:
+  static void SetUpTestSuite() {
+    EalOptions options;
+    options.hugepages = HugepageMode::kOff;
+    options.memory_mib = 1024;
+    const HostFacts host = ReadHostFacts();
+    if (host.cpus.size() < 2) return;
+    options.lcores = {host.cpus[0], host.cpus[1]};
+    ASSERT_TRUE(EalStart(options).ok());
+  }
+
+  void SetUp() override {
+    if (!EalIsRunning()) GTEST_SKIP() << "two workers want two CPUs";
+    server_ = Open(0, "10.79.0.1/24", "fd79::1/64");
+    client_ = Open(1, "10.79.0.2/24", "fd79::2/64");
+  }
+  void TearDown() override {
+    for (Stack* stack : {client_.get(), server_.get()}) {
+      if (stack == nullptr) continue;
+      EXPECT_TRUE(stack->Stop().clean());
+    }
+  }
+
+  static std::unique_ptr<Stack> Open(size_t worker, const char* v4, const char* v6) {
+    Options options;
+    options.interfaces = {{.device = "loopback,pair=end_to_end", .addresses = {v4, v6}}};
+    options.lcores = {static_cast<int>(GetEalFacts().lcores[worker])};
+    options.huge_pages = HugePages::kOff;
+    auto stack = Stack::Open(options);
+    if (!stack.ok()) ADD_FAILURE() << stack.status();
+    return stack.ok() ? *std::move(stack) : nullptr;
+  }
+
+  void Serve(uint16_t port, HandlerFactory factory) {
+    ASSERT_TRUE(server_->Listen({.local = {.port = port}}, std::move(factory)).ok());
+  }
+
+  // Runs a load until `enough`, then ends it. Its account is in result_.
+  template <typename T, typename O>
+  void Run(const O& options, const std::function<bool(const LoadResult&)>& enough) {
+    T* load = nullptr;
+    ASSERT_TRUE(client_
+                    ->AddTask([&](Worker& worker) -> std::unique_ptr<Task> {
+                      auto made = std::make_unique<T>(worker, &result_, &options);
+                      load = made.get();
+                      return made;
+                    })
+                    .ok());
+    ASSERT_TRUE(server_->Start().ok());
+    ASSERT_TRUE(client_->Start().ok());
+    WaitFor([&] { return enough(result_) || result_.done.load(); });
+    ASSERT_TRUE(client_->RunOn(0, [&](Worker&) { load->BeginStop(); }).ok());
+    WaitFor([&] { return result_.done.load(); });
+    EXPECT_TRUE(result_.done.load());
+  }
+
+  // Not a time that anything is measured against: only so that a test which hangs ends.
+  static void WaitFor(const std::function<bool()>& condition) {
+    for (int i = 0; i < 60'000 && !condition(); ++i) std::this_thread::sleep_for(milliseconds(1));
+  }
+
+  ServiceBoard board_{1, true, true};
+  LoadResult result_;
+  std::unique_ptr<Stack> server_;
+  std::unique_ptr<Stack> client_;
+};
+
+TEST_F(EndToEnd, EchoInAClosedLoop) {
+  Serve(7, EchoService(&board_));
+  const EchoLoadOptions options{
+      .remote = *Endpoint::Parse("10.79.0.1:7"), .connections = 20, .size = 100, .depth = 2};
+  Run<EchoLoad>(options, [](const LoadResult& result) { return result.requests.value() >= 5'000; });
+  EXPECT_EQ(result_.failed.value(), 0u);
+  EXPECT_EQ(result_.opened.value(), 20u);
+  EXPECT_GE(result_.requests.value(), 5'000u);
+  EXPECT_EQ(result_.latency.count(), result_.requests.value());
+  EXPECT_EQ(result_.octets_in.value(), result_.requests.value() * 100);
+  EXPECT_EQ(board_.Sum(&ServiceCounters::octets_in), result_.octets_out.value());
+  EXPECT_EQ(board_.Sum(&ServiceCounters::graceful), 20u);
+}
+
+TEST_F(EndToEnd, EchoInAnOpenLoop) {
+  Serve(7, EchoService(&board_));
+  const EchoLoadOptions options{
+      .remote = *Endpoint::Parse("[fd79::1]:7"), .connections = 5, .size = 20'000, .rate = 500};
+  Run<EchoLoad>(options, [](const LoadResult& result) { return result.requests.value() >= 200; });
+  EXPECT_EQ(result_.failed.value(), 0u);
+  EXPECT_EQ(result_.octets_in.value(), result_.requests.value() * 20'000);
+}
+
+TEST_F(EndToEnd, BulkUpAndDown) {
+  Serve(9, SinkService(&board_));
+  Serve(19, SourceService(&board_));
+  const BulkLoadOptions options{.server = *Address::Parse("10.79.0.1"),
+                                .direction = Direction::kBoth,
+                                .octets = 8'000'001,
+                                .connections = 3};
+  Run<BulkLoad>(options, [](const LoadResult&) { return false; });
+  EXPECT_EQ(result_.failed.value(), 0u);
+  EXPECT_EQ(result_.octets_out.value(), 8'000'001u);
+  EXPECT_GE(result_.octets_in.value(), 8'000'001u);
+  EXPECT_EQ(board_.Sum(&ServiceCounters::sink_octets), 8'000'001u);
+  EXPECT_EQ(board_.Sum(&ServiceCounters::sink_matched), 3u);
+  EXPECT_EQ(board_.Sum(&ServiceCounters::sink_hash_sum), result_.hash_sent_sum);
+  EXPECT_EQ(board_.Sum(&ServiceCounters::source_streams), 3u);
+  EXPECT_EQ(board_.Sum(&ServiceCounters::source_octets), result_.octets_in.value());
+  EXPECT_EQ(board_.Sum(&ServiceCounters::source_hash_sum), result_.hash_received_sum);
+  EXPECT_EQ(board_.TakeRecords().size(), 3u);
+}
+
+TEST_F(EndToEnd, BulkThroughEcho) {
+  Serve(7, EchoService(&board_));
+  const BulkLoadOptions options{.server = *Address::Parse("fd79::1"),
+                                .direction = Direction::kEcho,
+                                .octets = 4'000'000,
+                                .connections = 2};
+  Run<BulkLoad>(options, [](const LoadResult&) { return false; });
+  EXPECT_EQ(result_.failed.value(), 0u);
+  EXPECT_EQ(result_.octets_in.value(), 4'000'000u);
+  EXPECT_EQ(result_.hash_sent_sum, result_.hash_received_sum);
+}
+
+TEST_F(EndToEnd, AWrongOctetIsAFailure) {
+  Serve(7, [](Worker&) { return std::make_unique<WrongEcho>(); });
+  const EchoLoadOptions options{.remote = *Endpoint::Parse("10.79.0.1:7"), .connections = 3};
+  Run<EchoLoad>(options, [](const LoadResult&) { return false; });
+  EXPECT_EQ(result_.failed.value(), 3u);
+  EXPECT_EQ(result_.failures["a wrong octet came back"], 3u);
+}
+
+TEST_F(EndToEnd, ARefusedConnectionIsAFailure) {
+  const EchoLoadOptions options{.remote = *Endpoint::Parse("10.79.0.1:7"), .connections = 3};
+  Run<EchoLoad>(options, [](const LoadResult&) { return false; });
+  EXPECT_EQ(result_.failures["could not connect: refused"], 3u);
+}
+
+TEST_F(EndToEnd, TransfersThatAreCutShortAreFailures) {
+  Serve(9, SinkService(&board_));
+  const BulkLoadOptions options{
+      .server = *Address::Parse("10.79.0.1"), .direction = Direction::kUp, .octets = uint64_t{1} << 50};
+  Run<BulkLoad>(options, [](const LoadResult& result) { return result.octets_out.value() > 1'000'000; });
+  EXPECT_EQ(result_.failed.value(), 1u);
+  EXPECT_EQ(board_.Sum(&ServiceCounters::sink_mismatched), 0u);
+}
+
+}  // namespace
+}  // namespace tern::apps
