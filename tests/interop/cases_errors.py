@@ -206,3 +206,87 @@ def tern_server_resets(lab, family):
             raise Failure("the endless stream ended as if it were whole")
         except ConnectionResetError:
             pass
+
+
+# ---- Old connections ----
+
+
+@case(over=FAMILIES, waits=True)
+def same_port_again(lab, family):
+    """A client that resets and comes back from the same port at once, two hundred times."""
+    tern, kernel = lab.pair()
+    server = lab.server(tern)
+    for number in range(200):
+        sock = from_port(lab, kernel, family, 40000)
+        talk(sock, b"%d" % number * 100)
+        abort(sock)
+    check(server.stop()["service"]["accepted"] == 200, "service:", server.stop()["service"])
+
+
+@case(over=FAMILIES, waits=True)
+def peer_that_forgot(lab, family):
+    """The kernel's reset is lost, and it connects from the same port: RFC 5961 4 has tern ask, and give way."""
+    tern, kernel = lab.pair()
+    server = lab.server(tern)
+    sock = from_port(lab, kernel, family, 40000)
+    talk(sock, b"before")
+    nft(kernel, "tcp flags & rst == rst drop", hook="output")
+    abort(sock)
+    command("ip", "netns", "exec", kernel, "nft", "delete table inet interop")
+    sock = from_port(lab, kernel, family, 40000)
+    talk(sock, b"after")
+    sock.close()
+    said = server.stop()
+    check(said["service"]["accepted"] == 2 and said["service"]["broken"] == 1, "service:", said["service"])
+
+
+@case(over=FAMILIES, waits=True)
+def keepalive(lab, family):
+    """The kernel's keep-alive probes are answered: an idle connection stays."""
+    tern, kernel = lab.pair()
+    lab.server(tern)
+    sock = lab.connect(kernel, family, ECHO)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option, value in ((socket.TCP_KEEPIDLE, 1), (socket.TCP_KEEPINTVL, 1), (socket.TCP_KEEPCNT, 2)):
+        sock.setsockopt(socket.IPPROTO_TCP, option, value)
+    talk(sock, b"before")
+    time.sleep(6)  # unanswered, the kernel would have given up after three
+    talk(sock, b"after")
+    sock.close()
+
+
+@case(over=FAMILIES, waits=True)
+def urgent_data(lab, family):
+    """Urgent octets are octets of the stream like any other: they come back in their place."""
+    tern, kernel = lab.pair()
+    lab.server(tern)
+    sock = lab.connect(kernel, family, ECHO)
+    for number in range(20):
+        sock.sendall(b"%d" % number * 50)
+        sock.send(b"!", socket.MSG_OOB)
+    sock.shutdown(socket.SHUT_WR)
+    got = b""
+    while piece := sock.recv(65536):
+        got += piece
+    sock.close()
+    want = b"".join(b"%d" % n * 50 + b"!" for n in range(20))
+    check(got == want, "got", got[:200], "expected", want[:200])
+
+
+def from_port(lab, namespace, family, port):
+    sock = lab.socket(namespace, family.af)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    sock.bind((family.kernel, port))
+    sock.connect((family.tern, ECHO))
+    return sock
+
+
+def talk(sock, text):
+    """Says it and hears it back."""
+    sock.sendall(text)
+    got = b""
+    while len(got) < len(text):
+        piece = sock.recv(65536)
+        check(piece, "the stream ended")
+        got += piece
+    check(got == text, "said", text, "heard", got)

@@ -267,6 +267,8 @@ def analyser(lab):
     need("tshark")
     need("tcpdump")
     tern, kernel = lab.pair(capture=False)
+    # Else the kernel sends a tail again as soon as tern's process waits a few milliseconds for its CPU (RFC 8985 7).
+    lab.sysctl(kernel, "net.ipv4.tcp_early_retrans", 0)
     capture = lab.capture(kernel, "k0", snap=65535)
     server = lab.server(tern)
     for family in FAMILIES:

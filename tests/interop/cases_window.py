@@ -1,7 +1,10 @@
 """A window that stays shut for ten seconds, in either direction."""
 
+import fcntl
 import select
 import socket
+import struct
+import termios
 import threading
 import time
 
@@ -125,3 +128,28 @@ def kernel_sink_stalls(lab, family):
     said = lab.peer_summary(peer)
     check(said["octets_in"] == 4 * MIB and said["graceful"] == 2, "the kernel got", said)
     check_probes(lab, capture, family.kernel)
+
+
+def unacknowledged(sock):
+    """Octets that the kernel has sent, or will send, and has no ACK for."""
+    return struct.unpack("i", fcntl.ioctl(sock, termios.TIOCOUTQ, b"\0\0\0\0"))[0]
+
+
+@case(over=FAMILIES, waits=True, timeout=60)
+def one_window_shut_other_open(lab, family):
+    """While the kernel's window is shut and probed, what the kernel itself sends is taken and acknowledged."""
+    tern, kernel = lab.pair()
+    server = lab.server(tern)
+    sock = lab.connect(kernel, family, SOURCE, rcvbuf=16384)
+    time.sleep(2)  # the window shuts, the first probes go out
+    for _ in range(5):
+        sock.sendall(bytes(50000))
+        lab.wait_until(lambda: unacknowledged(sock) == 0, "tern's ACK while the kernel's window is shut", 10)
+        time.sleep(0.3)
+    read_pattern(demo_client.Pattern(), sock, MIB)
+    sock.shutdown(socket.SHUT_WR)
+    while sock.recv(1 << 16):
+        pass
+    sock.close()
+    service = server.stop()["service"]
+    check(service["octets_in"] == 250000 and service["graceful"] == 1, "service:", service)
