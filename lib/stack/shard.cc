@@ -129,9 +129,9 @@ const tcp::Connection* Shard::Tcp(ConnHandle handle) const {
   return slot == nullptr ? nullptr : &slot->conn;
 }
 
-uint32_t Shard::SendRoom(ConnHandle handle) const {
-  const Slot* slot = impl_->Live(handle);
-  return slot == nullptr ? 0 : tcp::SendRoom(slot->conn, impl_->env);
+uint32_t Shard::SendRoom(ConnHandle handle) {
+  Slot* slot = impl_->Live(handle);
+  return slot == nullptr ? 0 : tcp::AskSendRoom(slot->conn, impl_->env);
 }
 
 tcp::SendResult Shard::Send(ConnHandle handle, BufferChain& data, Instant now) {
@@ -211,6 +211,8 @@ std::vector<wire::MacAddress> Shard::MulticastGroups(uint16_t interface) const {
   }
   return groups;
 }
+
+void Shard::SetFastPath(bool on) { impl_->env.fast_path = on; }
 
 const ShardCounters& Shard::counters() const { return impl_->counters; }
 const ShardConfig& Shard::config() const { return impl_->config; }

@@ -197,7 +197,8 @@ class Shard {
   uint64_t User(ConnHandle handle) const;
   const wire::FlowKey* Key(ConnHandle handle) const;    // nullptr when stale
   const tcp::Connection* Tcp(ConnHandle handle) const;  // nullptr when stale
-  uint32_t SendRoom(ConnHandle handle) const;
+  // Octets that Send takes now. When zero, and the stream is open, kEventWritable follows once there is room.
+  uint32_t SendRoom(ConnHandle handle);
   // As tcp::Send; kNotOpen for a stale handle.
   tcp::SendResult Send(ConnHandle handle, BufferChain& data, Instant now);
   // As tcp::Receive. `ended` is set once the peer's FIN was reached and all data before it taken.
@@ -215,6 +216,9 @@ class Shard {
   size_t TakeNeighbourNotices(std::span<NeighbourNotice> out);
   // MAC groups the device of `interface` has to accept (NDP: solicited-node, all-nodes).
   std::vector<wire::MacAddress> MulticastGroups(uint16_t interface) const;
+
+  // Off: every segment takes the long way through lib/tcp. Nothing else may change; tests hold it to that.
+  void SetFastPath(bool on);
 
   const ShardCounters& counters() const;
   ShardUsage usage() const;

@@ -52,6 +52,12 @@ uint32_t SendRoom(const Connection& conn, const Environment& env) {
   return used >= env.config->send_buffer ? 0 : env.config->send_buffer - used;
 }
 
+uint32_t AskSendRoom(Connection& conn, const Environment& env) {
+  const uint32_t room = SendRoom(conn, env);
+  if (room == 0 && StreamOpenForSending(conn)) conn.Set(kWritableOwed);
+  return room;
+}
+
 SendResult Send(Connection& conn, Environment& env, BufferChain& data, Instant, Effects& effects) {
   if (!StreamOpenForSending(conn)) return SendResult::kNotOpen;
   bool took = false;

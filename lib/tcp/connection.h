@@ -199,6 +199,8 @@ enum class SendResult : uint8_t {
 };
 // Octets the send buffer still takes.
 uint32_t SendRoom(const Connection& conn, const Environment& env);
+// As SendRoom; asked when the answer is zero, it promises kEventWritable for when there is room again.
+uint32_t AskSendRoom(Connection& conn, const Environment& env);
 // Queues whole buffers from the front of `data` while there is room for at least one octet, so it may
 // overshoot by one buffer. What was not taken stays in `data`. Small buffers are copied into the room behind
 // the last one queued and released through `effects`. Allowed from SYN-SENT on: data waits for ESTABLISHED
