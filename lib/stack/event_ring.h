@@ -2,6 +2,7 @@
 #ifndef TERN_STACK_EVENT_RING_H_
 #define TERN_STACK_EVENT_RING_H_
 
+#include <algorithm>
 #include <bit>
 #include <cstddef>
 #include <cstdint>
@@ -15,7 +16,7 @@ namespace tern::stack {
 // cannot overflow.
 class EventRing {
  public:
-  explicit EventRing(uint32_t slots) : ring_(std::bit_ceil(static_cast<size_t>(slots) + 1)) {}
+  explicit EventRing(uint32_t slots) : ring_(std::bit_ceil(std::max<size_t>(slots, 1))) {}
 
   bool empty() const { return head_ == tail_; }
   // REQUIRES: `slot` is not in the ring.

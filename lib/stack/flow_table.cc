@@ -8,7 +8,7 @@ FlowTable::FlowTable(MemorySource& memory, uint32_t flows, const HashKey& secret
     : secret_(secret), memory_(memory) {
   // Half full at most: with two choices among buckets of eight, overflow then needs more bad luck than there
   // is.
-  const size_t buckets = std::bit_ceil((size_t{flows} * 2 + kWays - 1) / kWays + 1);
+  const size_t buckets = std::bit_ceil((size_t{flows} * 2 + kWays - 1) / kWays);
   void* block = memory_.Allocate(buckets * sizeof(Bucket));
   if (block == nullptr) return;
   buckets_ = static_cast<Bucket*>(block);
