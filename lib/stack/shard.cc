@@ -129,6 +129,19 @@ const tcp::Connection* Shard::Tcp(ConnHandle handle) const {
   return slot == nullptr ? nullptr : &slot->conn;
 }
 
+const tcp::ColdState* Shard::Cold(ConnHandle handle) const {
+  const Slot* slot = impl_->Live(handle);
+  return slot == nullptr || slot->conn.cold == kNoSlot ? nullptr : &impl_->cold[slot->conn.cold];
+}
+ConnHandle Shard::NextLive(uint32_t* cursor) const {
+  while (*cursor < impl_->slots.high_water()) {
+    const uint32_t index = (*cursor)++;
+    const ConnHandle handle = {index, impl_->slots[index].generation};
+    if (IsLive(handle)) return handle;
+  }
+  return {};
+}
+
 uint32_t Shard::SendRoom(ConnHandle handle) {
   Slot* slot = impl_->Live(handle);
   return slot == nullptr ? 0 : tcp::AskSendRoom(slot->conn, impl_->env);
