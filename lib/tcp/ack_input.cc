@@ -102,8 +102,9 @@ void OnNewAckInRecovery(const Context& ctx, uint32_t flight_before, uint32_t del
       cold.scoreboard.OnSegmentsAccounted(cold.scoreboard.departed_octets());
       break;
     case NewAckAction::kPartial:
-      // What was acknowledged had left the network already and was counted as departed.
-      cold.scoreboard.OnSegmentsAccounted(delivered);
+      // What was acknowledged had left the network already and was counted as departed; RFC 6582 3.2 step 3
+      // gives one segment back for the one that is resent.
+      cold.scoreboard.OnSegmentsAccounted(delivered > conn.mss ? delivered - conn.mss : 0);
       if (!conn.Is(kUseSack)) {
         cold.scoreboard.MarkHeadLost(*ctx.env.records, conn.records, conn.mss);
         conn.Set(kForceResend);
