@@ -362,12 +362,13 @@ EalDevice ToEalDevice(const DeviceSpec& spec, const DeviceShape& shape) {
   const std::string driver(RowOf(spec.kind).driver);
   device.name = driver.empty() ? spec.target : absl::StrCat(driver, shape.serial);
   Arguments all = OwnArguments(spec, shape);
-  for (const auto& [key, value] : spec.arguments) {
-    const auto same = std::find_if(all.begin(), all.end(), [&](const auto& own) { return own.first == key; });
+  for (const auto& given : spec.arguments) {
+    const auto same =
+        std::find_if(all.begin(), all.end(), [&given](const auto& own) { return own.first == given.first; });
     if (same != all.end()) {
-      same->second = value;
+      same->second = given.second;
     } else {
-      all.emplace_back(key, value);
+      all.push_back(given);
     }
   }
   std::vector<std::string> words;

@@ -26,8 +26,9 @@ inline rte_mbuf* MbufOf(const Buffer* buffer) { return static_cast<rte_mbuf*>(bu
 // True when `buffer` lies inside an mbuf of a pool of this room; others can be copied from but not referred
 // to.
 inline bool LivesInMbuf(const Buffer* buffer) {
-  return buffer != nullptr && static_cast<const void*>(buffer) ==
-                                  static_cast<const void*>(static_cast<const rte_mbuf*>(buffer->handle) + 1);
+  if (buffer == nullptr) return false;
+  const auto behind_mbuf = reinterpret_cast<uintptr_t>(buffer->handle) + sizeof(rte_mbuf);
+  return reinterpret_cast<uintptr_t>(buffer) == behind_mbuf;
 }
 
 class MbufPool final : public BufferPool {
