@@ -125,6 +125,7 @@ void AddStackReport(Report& report, const StackStats& stats, uint64_t requests) 
   report.Count("sleeps", "sleeps", total.sleeps);
   report.Count("rx_frames", "frames in", total.rx_frames);
   report.Count("tx_frames", "frames out", total.tx_frames);
+  report.Count("handed_over", "frames handed between workers", total.handed_over);
   report.Count("accepted", "connections accepted", total.accepted);
   report.Count("connected", "connections opened", total.connected);
   report.Count("retransmitted_segments", "segments sent again", total.retransmitted_segments);
@@ -174,12 +175,26 @@ void PrintError(std::string_view program, std::string_view line) {
 namespace {
 
 void Subtract(WorkerStats& now, const WorkerStats& before) {
-  for (uint64_t WorkerStats::*field :
-       {&WorkerStats::busy_cycles, &WorkerStats::idle_cycles, &WorkerStats::turns, &WorkerStats::busy_turns,
-        &WorkerStats::sleeps, &WorkerStats::rx_frames, &WorkerStats::rx_consumed, &WorkerStats::tx_frames,
-        &WorkerStats::rx_payload, &WorkerStats::tx_payload, &WorkerStats::retransmitted_segments,
-        &WorkerStats::timeouts, &WorkerStats::accepted, &WorkerStats::connected, &WorkerStats::closed,
-        &WorkerStats::resets_sent, &WorkerStats::resets_received, &WorkerStats::events}) {
+  for (uint64_t WorkerStats::*field : {&WorkerStats::busy_cycles,
+                                       &WorkerStats::idle_cycles,
+                                       &WorkerStats::turns,
+                                       &WorkerStats::busy_turns,
+                                       &WorkerStats::sleeps,
+                                       &WorkerStats::rx_frames,
+                                       &WorkerStats::rx_consumed,
+                                       &WorkerStats::tx_frames,
+                                       &WorkerStats::handed_over,
+                                       &WorkerStats::handed_in,
+                                       &WorkerStats::rx_payload,
+                                       &WorkerStats::tx_payload,
+                                       &WorkerStats::retransmitted_segments,
+                                       &WorkerStats::timeouts,
+                                       &WorkerStats::accepted,
+                                       &WorkerStats::connected,
+                                       &WorkerStats::closed,
+                                       &WorkerStats::resets_sent,
+                                       &WorkerStats::resets_received,
+                                       &WorkerStats::events}) {
     now.*field -= std::min(now.*field, before.*field);
   }
 }
