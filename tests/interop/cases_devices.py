@@ -133,8 +133,8 @@ def jumbo_frames(lab):
 def pool_of_addresses(lab):
     """Every address of a pool answers, and is a source of connections."""
     tern, kernel = lab.pair()
-    command("ip", "-n", kernel, "addr", "add", "10.77.1.254/24", "dev", "k0")
-    command("ip", "-n", kernel, "addr", "add", "fd77:1::ff00/64", "dev", "k0", "nodad")
+    for prefix in ("10.77.1.0/24", "fd77:1::/64"):
+        command("ip", "-n", kernel, "route", "add", prefix, "dev", "k0")
     pools = ("--pool", "10.77.1.0/25", "--pool", "fd77:1::/120")
     server = lab.server(tern, *pools)
     where = []
@@ -142,6 +142,11 @@ def pool_of_addresses(lab):
         where += ["--echo", "10.77.1.%d:%d" % (last, ECHO), "--echo", "[fd77:1::%x]:%d" % (last, ECHO)]
     lab.drive(kernel, *where, "--connections", 200, "--max-bytes", "64K")
     server.stop()
+    peer = lab.peer(kernel, "--echo", ECHO)
+    for family in FAMILIES:
+        lab.client("tern-bulk", tern, *pools, "--connect", family.kernel, "--direction", "echo", "--connections", "100",
+                   "--bytes", "1MiB")
+    check(lab.peer_summary(peer)["graceful"] == 200, "the kernel saw another number of connections")
 
 
 @case(over=(("tcp_timestamps",), ("tcp_sack",), ("tcp_window_scaling",)), timeout=60, waits=True)
