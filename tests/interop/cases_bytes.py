@@ -55,8 +55,8 @@ def tern_clients(lab, family):
     peer = lab.peer(kernel, "--echo", ECHO, "--random", "--seed", lab.seed)
     total = octets = 0
     for connections, size in ((4000, 1000), (3000, 3), (2000, 20000), (1000, 65536)):
-        said = lab.client("tern-bulk", tern, "--connect", family.kernel, "--direction", "echo",
-                          "--connections", str(connections), "--bytes", str(connections * size), seconds=60)
+        said = lab.client("tern-bulk", tern, "--connect", family.kernel, "--direction", "echo", "--connections",
+                          str(connections), "--bytes", str(connections * size))
         check(said["load"]["opened"] == connections, "opened", said["load"])
         total, octets = total + connections, octets + connections * size
     said = lab.peer_summary(peer)
@@ -85,8 +85,7 @@ def bulk(lab, family):
     server = lab.server(tern)
     host = family.tern
     for service, port in (("--sink", SINK), ("--source", SOURCE), ("--echo", ECHO)):
-        lab.drive(kernel, service, family.at(host, port), "--connections", 2, "--min-bytes", "32M", "--max-bytes", "32M",
-                  "--half-close", 1, "--slow", 0, "--buffer", 0)
+        lab.stream(kernel, service, family.at(host, port), connections=2, octets=32 * MIB)
     said = server.stop()
     check(said["sink"]["matched"] == 2 and said["sink"]["octets"] == 64 * MIB, "sink:", said["sink"])
     peer = lab.peer(kernel, "--echo", ECHO, "--sink", SINK, "--source", SOURCE)
@@ -108,8 +107,7 @@ def over_4_gib(lab, family, direction):
     service, port = ("--source", SOURCE) if direction == "down" else ("--sink", SINK)
 
     def move(octets, seconds):
-        return lab.drive(kernel, service, family.at(family.tern, port), "--connections", 1, "--min-bytes", octets,
-                         "--max-bytes", octets, "--half-close", 1, "--slow", 0, "--buffer", 0, seconds=seconds)
+        return lab.stream(kernel, service, family.at(family.tern, port), connections=1, octets=octets, seconds=seconds)
     seconds = move(256 * MIB, 120)["seconds"] * total / (256 * MIB)
     patience = 75 if direction == "down" else 0
     if seconds > patience and not lab.settings.long:

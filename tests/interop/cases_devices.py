@@ -4,7 +4,7 @@ import os
 import shutil
 import tempfile
 
-from netlab import ECHO, FAMILIES, SINK, SOURCE, V4, V6, Failure, Skip, case, check, command
+from netlab import ECHO, FAMILIES, SINK, SOURCE, Failure, Skip, V4, V6, case, check, command_in
 
 MIB = 1 << 20
 
@@ -34,7 +34,7 @@ def tap(lab):
     # A client's tap is there only once it runs, so it has to wait for the kernel's address like for any neighbour.
     client = lab.tern("tern-bulk", "client", namespace, "tap:tern1", "--connect", "10.79.0.2", "--direction", "both",
                       "--bytes", str(4 * MIB), addresses=("10.79.0.1/24",))
-    lab.wait_until(lambda: os.path.exists("/proc/%d" % client.popen.pid) and has_link(namespace, "tern1"), "the tap")
+    lab.wait_until(lambda: not client.running() or has_link(namespace, "tern1"), "the client's tap")
     lab.as_on_a_wire(namespace, "tern1")
     lab.address(namespace, "tern1", "10.79.0.2/24")
     client.check_left_nothing(client.wait(60), 0)
@@ -42,8 +42,7 @@ def tap(lab):
 
 
 def has_link(namespace, name):
-    with open("/dev/null", "w", encoding="ascii"):
-        return name in command("ip", "-n", namespace, "-br", "link")
+    return name in command_in(namespace, "ip", "-br", "link")
 
 
 def between_two_of_tern(lab, server_device, client_device):
@@ -112,8 +111,8 @@ def two_workers(lab):
     check(summary["sink"]["hash_sum"] == said["sink_hash_sum"], "hashes differ:", summary["sink"], said)
     check(summary["stack"].get("handed_over", 0) > 0, "nothing was handed over:", summary["stack"])
     peer = lab.peer(kernel, "--echo", ECHO, "--random")
-    said = lab.client("tern-bulk", tern, *lcores, "--connect", V4.kernel, "--direction", "echo", "--connections", "1000",
-                      "--bytes", str(8 * MIB))
+    said = lab.client("tern-bulk", tern, *lcores, "--connect", V4.kernel, "--direction", "echo", "--connections",
+                      "1000", "--bytes", str(8 * MIB))
     check(said["stack"].get("handed_over", 0) > 0, "nothing was handed over:", said["stack"])
     check(lab.peer_summary(peer)["graceful"] == 1000, "the kernel saw another number of connections")
 
@@ -122,7 +121,7 @@ def two_workers(lab):
 def jumbo_frames(lab):
     tern, kernel = lab.pair()
     for namespace, interface in ((tern, "t0"), (kernel, "k0")):
-        command("ip", "-n", namespace, "link", "set", interface, "mtu", "9000")
+        command_in(namespace, "ip", "link", "set", interface, "mtu", "9000")
     server = lab.server(tern)
     check("MTU 9000" in server.events("ready")[0]["where"], "ready:", server.events("ready"))
     everything(lab, kernel)
@@ -134,7 +133,7 @@ def pool_of_addresses(lab):
     """Every address of a pool answers, and is a source of connections."""
     tern, kernel = lab.pair()
     for prefix in ("10.77.1.0/24", "fd77:1::/64"):
-        command("ip", "-n", kernel, "route", "add", prefix, "dev", "k0")
+        command_in(kernel, "ip", "route", "add", prefix, "dev", "k0")
     pools = ("--pool", "10.77.1.0/25", "--pool", "fd77:1::/120")
     server = lab.server(tern, *pools)
     where = []

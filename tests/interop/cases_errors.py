@@ -7,7 +7,7 @@ import struct
 import time
 
 import pcap
-from netlab import ECHO, FAMILIES, SINK, SOURCE, Failure, case, check, command
+from netlab import ECHO, FAMILIES, SINK, SOURCE, Failure, case, check, command_in
 
 CLOSED = 4711
 
@@ -95,7 +95,7 @@ def no_answer(lab, family):
 def nft(namespace, rule, hook="input"):
     """One rule for both families in a table of its own."""
     text = "table inet interop {\n chain c {\n  type filter hook %s priority 0\n  %s\n }\n}\n" % (hook, rule)
-    command("ip", "netns", "exec", namespace, "nft", text)
+    command_in(namespace, "nft", text)
 
 
 @case(over=FAMILIES, waits=True)
@@ -232,7 +232,7 @@ def peer_that_forgot(lab, family):
     talk(sock, b"before")
     nft(kernel, "tcp flags & rst == rst drop", hook="output")
     abort(sock)
-    command("ip", "netns", "exec", kernel, "nft", "delete table inet interop")
+    command_in(kernel, "nft", "delete table inet interop")
     sock = from_port(lab, kernel, family, 40000)
     talk(sock, b"after")
     sock.close()

@@ -8,7 +8,7 @@ import struct
 import subprocess
 import time
 
-from netlab import (ECHO, FAMILIES, SINK, SOURCE, V4, V6, Failure, case, check, command, inside, need)
+from netlab import (ECHO, FAMILIES, SINK, SOURCE, Failure, V4, V6, case, check, command, command_in, inside, need)
 
 MIB = 1 << 20
 
@@ -29,9 +29,9 @@ def neighbour_entry(lab, family):
     """The kernel resolves tern by ARP or NDP, and keeps what it learned."""
     tern, kernel = lab.pair()
     server = lab.server(tern)
-    command("ip", "-n", kernel, "neigh", "flush", "all")
+    command_in(kernel, "ip", "neigh", "flush", "all")
     lab.connect(kernel, family, ECHO).close()
-    entry = command("ip", "-n", kernel, "neigh", "show", family.tern)
+    entry = command_in(kernel, "ip", "neigh", "show", family.tern)
     check(hardware_address(server) in entry, "the kernel's entry is:", entry, "tern is", hardware_address(server))
     check("FAILED" not in entry and "INCOMPLETE" not in entry, "the kernel's entry is:", entry)
 
@@ -41,10 +41,10 @@ def arp(lab):
     """A raw request gets one answer; one for somebody else's address gets none."""
     tern, kernel = lab.pair()
     server = lab.server(tern)
-    mac = bytes.fromhex(command("ip", "netns", "exec", kernel, "cat", "/sys/class/net/k0/address").strip().replace(":", ""))
     with inside(kernel):
         raw = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(0x0806))
     raw.bind(("k0", 0x0806))
+    mac = raw.getsockname()[4]
 
     def ask(target):
         request = b"\xff" * 6 + mac + struct.pack("!HHHBBH", 0x0806, 1, 0x0800, 6, 4, 1)
@@ -97,7 +97,7 @@ def ping(lab, family):
             if (got[0], got[4:]) == want:
                 break
     if command_exists("ping"):
-        command("ip", "netns", "exec", kernel, "ping", "-c", "5", "-i", "0.1", "-W", "5", family.tern)
+        command_in(kernel, "ping", "-c", "5", "-i", "0.1", "-W", "5", family.tern)
 
 
 def command_exists(program):
@@ -121,10 +121,10 @@ class Routed:
         lab.address(self.router, "r0", "10.77.0.254/24", "fd77::fe/64")
         lab.address(self.router, "r1", "10.78.0.254/24", "fd78::fe/64")
         lab.address(self.kernel, "k0", "10.78.0.2/24", "fd78::2/64")
-        command("ip", "-n", self.kernel, "route", "add", "default", "via", "10.78.0.254")
-        command("ip", "-n", self.kernel, "-6", "route", "add", "default", "via", "fd78::fe")
+        command_in(self.kernel, "ip", "route", "add", "default", "via", "10.78.0.254")
+        command_in(self.kernel, "ip", "-6", "route", "add", "default", "via", "fd78::fe")
         lab.tune(self.kernel)
-        command("ip", "netns", "exec", self.router, "nft",
+        command_in(self.router, "nft",
                 "table inet interop {\n counter lost { }\n chain c {\n  type filter hook forward priority 0\n"
                 "  numgen random mod 1000 < %d counter name lost drop\n }\n}\n" % (percent * 10))
         if capture:
@@ -137,7 +137,7 @@ class Routed:
         return "10.78.0.2" if family is V4 else "fd78::2"
 
     def lost(self):
-        said = json.loads(command("ip", "netns", "exec", self.router, "nft", "-j", "list", "counters"))
+        said = json.loads(command_in(self.router, "nft", "-j", "list", "counters"))
         return sum(i["counter"]["packets"] for i in said["nftables"] if "counter" in i)
 
 
@@ -146,10 +146,9 @@ def loss_from_kernel(lab, family, percent):
     """Kernel clients against tern through a router that loses packets both ways."""
     net = Routed(lab, percent)
     server = lab.server(net.tern, *net.gateways)
-    size = "16M" if percent == 1 else "6M"
+    size = (16 if percent == 1 else 4) * MIB
     for service, port in (("--sink", SINK), ("--source", SOURCE), ("--echo", ECHO)):
-        lab.drive(net.kernel, service, family.at(family.tern, port), "--connections", 4, "--min-bytes", size,
-                  "--max-bytes", size, "--half-close", 1, "--slow", 0, "--buffer", 0)
+        lab.stream(net.kernel, service, family.at(family.tern, port), connections=4, octets=size)
     lab.drive(net.kernel, "--echo", family.at(family.tern, ECHO), "--connections", 300, "--concurrency", 300,
               "--max-bytes", "64K")
     said = server.stop()
@@ -199,8 +198,7 @@ def drive_through(lab, kernel, family, host, connections=200):
     lab.drive(kernel, "--echo", family.at(host, ECHO), "--sink", family.at(host, SINK), "--source",
               family.at(host, SOURCE), "--connections", connections, "--concurrency", 100, "--max-bytes", "64K")
     for service, port in (("--sink", SINK), ("--source", SOURCE)):
-        lab.drive(kernel, service, family.at(host, port), "--connections", 2, "--min-bytes", "2M", "--max-bytes", "2M",
-                  "--half-close", 1, "--slow", 0, "--buffer", 0)
+        lab.stream(kernel, service, family.at(host, port), connections=2, octets=2 * MIB)
 
 
 @case(over=FAMILIES, timeout=90, waits=True)

@@ -120,12 +120,18 @@ def _die_with_parent():
     _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-def command(*argv, **kwargs):
+def command(*argv):
     """Runs a short command; its output is returned, its failure is the case's."""
     done = subprocess.run(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60,
-                          stdin=subprocess.DEVNULL, **kwargs)
+                          stdin=subprocess.DEVNULL)
     check(done.returncode == 0, "%s: status %d: %s" % (" ".join(argv), done.returncode, done.stdout.strip()))
     return done.stdout
+
+
+def command_in(namespace, *argv):
+    """The same in a namespace. Not by `ip netns exec`, which mounts a /sys of its own, and cannot in a chroot."""
+    with inside(namespace):
+        return command(*argv)
 
 
 def need(program):
@@ -139,10 +145,10 @@ class Process:
     def __init__(self, lab, label, argv, namespace=None, stdin=None):
         self.label, self.argv, self.lab = label, argv, lab
         self.out, self.err = lab.path(label + ".out"), lab.path(label + ".err")
-        full = (["ip", "netns", "exec", namespace] if namespace else []) + argv
-        print("+ (%s) %s" % (label, " ".join(full)), flush=True)
-        with open(self.out, "wb") as out, open(self.err, "wb") as err:
-            self.popen = subprocess.Popen(full, stdout=out, stderr=err, stdin=stdin or subprocess.DEVNULL,
+        print("+ (%s, in %s) %s" % (label, namespace, " ".join(argv)), flush=True)
+        place = inside(namespace) if namespace else contextlib.nullcontext()
+        with open(self.out, "wb") as out, open(self.err, "wb") as err, place:
+            self.popen = subprocess.Popen(argv, stdout=out, stderr=err, stdin=stdin or subprocess.DEVNULL,
                                           preexec_fn=_die_with_parent)
 
     def running(self):
@@ -256,7 +262,7 @@ class Lab:
         name = "%s%d-%s" % (self.settings.prefix, os.getpid(), label)
         command("ip", "netns", "add", name)
         self.namespaces.append(name)
-        command("ip", "-n", name, "link", "set", "lo", "up")
+        command_in(name, "ip", "link", "set", "lo", "up")
         return name
 
     def join(self, a, if_a, b, if_b):
@@ -266,14 +272,14 @@ class Lab:
             self.as_on_a_wire(namespace, interface)
 
     def as_on_a_wire(self, namespace, interface):
-        command("ip", "netns", "exec", namespace, "ethtool", "-K", interface, "tx", "off", "rx", "off", "tso", "off",
+        command_in(namespace, "ethtool", "-K", interface, "tx", "off", "rx", "off", "tso", "off",
                 "gso", "off", "gro", "off")
-        command("ip", "-n", namespace, "link", "set", interface, "up")
+        command_in(namespace, "ip", "link", "set", interface, "up")
 
     def address(self, namespace, interface, *addresses):
         for address in addresses:
             nodad = ("nodad",) if ":" in address else ()
-            command("ip", "-n", namespace, "addr", "add", address, "dev", interface, *nodad)
+            command_in(namespace, "ip", "addr", "add", address, "dev", interface, *nodad)
 
     def sysctl(self, namespace, key, value):
         with inside(namespace), open("/proc/sys/" + key.replace(".", "/"), "w", encoding="ascii") as knob:
@@ -290,6 +296,13 @@ class Lab:
     def tune(self, namespace):
         # Thousands of connections leave as many ports in TIME-WAIT.
         self.sysctl(namespace, "net.ipv4.ip_local_port_range", "10240 65000")
+        # As on most machines, whatever this one is set to; a namespace may not choose all of them.
+        for name in ("cubic", "reno"):
+            try:
+                self.sysctl(namespace, "net.ipv4.tcp_congestion_control", name)
+                break
+            except OSError:
+                continue
 
     def silence(self, namespace):
         """No kernel speaks in tern's own namespace: not even router solicitations."""
@@ -378,6 +391,11 @@ class Lab:
         check(status == 0, "%s: %s" % (process.label, process.error_text()))
         with open(process.out, encoding="utf-8") as text:
             return json.load(text)
+
+    def stream(self, namespace, service, where, connections, octets, seconds=60):
+        """drive(), with long streams and without tricks."""
+        return self.drive(namespace, service, where, "--connections", connections, "--min-bytes", octets, "--max-bytes",
+                          octets, "--half-close", 1, "--slow", 0, "--buffer", 0, seconds=seconds)
 
     # ---- Sockets and time ----
 

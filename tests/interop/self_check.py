@@ -4,13 +4,14 @@ import os
 import re
 
 import cases_network
-from netlab import ECHO, HERE, PYTHON, V4, case, check, command, need
+from netlab import ECHO, HERE, PYTHON, V4, case, check, command_in, need
 
 TALLY = re.compile(r"^(\d+) passed, (\d+) failed, (\d+) skipped$", re.MULTILINE)
 
 # What the twin does wrong, cases that must see it, and words of what they must say.
 FAULTS = (
-    ("flip", ("python_socket[[]v4]", "nc[[]v6]", "bulk[[]v4]"), ("what came back differs", "did not get back", "byte 10")),
+    ("flip", ("python_socket[[]v4]", "nc[[]v6]", "bulk[[]v4]"),
+     ("what came back differs", "did not get back", "byte 10")),
     ("leak", ("refused_by_tern[[]v4]",), ("left behind",)),
     ("crash", ("refused_by_tern[[]v6]",), ("ended with status -11",)),
     ("deaf", ("refused_by_tern[[]v4]",), ("still running",)),
@@ -55,9 +56,10 @@ def the_analyser_sees(lab):
     need("tcpdump")
     net = cases_network.Routed(lab, 5, capture=False)
     lab.address(net.tern, "t0", V4.tern_address())
-    command("ip", "-n", net.tern, "route", "add", "default", "via", "10.77.0.254")
+    command_in(net.tern, "ip", "route", "add", "default", "via", "10.77.0.254")
     lab.peer(net.tern, "--echo", ECHO)
     capture = lab.capture(net.kernel, "k0", snap=65535)
-    lab.drive(net.kernel, "--echo", V4.at(V4.tern, ECHO), "--connections", 100, "--max-bytes", "64K", "--min-bytes", "20K")
+    lab.drive(net.kernel, "--echo", V4.at(V4.tern, ECHO), "--connections", 100, "--min-bytes", "20K", "--max-bytes",
+              "64K")
     found, looked_at = cases_network.complaints(lab.end_capture(capture))
     check(looked_at > 300 and len(found) > 20, "tshark complains of", len(found), "of", looked_at)

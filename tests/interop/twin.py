@@ -3,9 +3,9 @@
 
 usage: twin.py --fault FAULT PROGRAM ROLE [--key value]...
 
-The interop suite runs against it (--twin) to show that its cases pass with a peer known to be good, and fail with one
-that has a fault: flip (one octet is wrong), leak, crash (at the end), deaf (does not end when asked to), ports (answers on
-ports that should be closed), none.
+The interop suite runs against it (--twin), to show that its cases pass with a peer known to be good and fail with one
+that has a fault: flip (one octet is wrong), leak, crash (at the end), deaf (does not end when asked to), ports (answers
+where nobody should), none.
 """
 
 import contextlib
@@ -13,6 +13,7 @@ import io
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -52,8 +53,9 @@ class Twin:
                            (["nodad"] if ":" in address else []), check=True)
         for gateway in self.flags.get("gateway", ()):
             subprocess.run(["ip", "route", "replace", "default", "via", gateway], check=True)
-        with open("/sys/class/net/%s/address" % self.interface, encoding="ascii") as text:
-            return text.read().strip()
+        with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0) as raw:
+            raw.bind((self.interface, 0))
+            return raw.getsockname()[4].hex(":")
 
     def say(self, **more):
         leaks = {"total": 1 if self.fault == "leak" else 0}
