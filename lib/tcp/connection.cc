@@ -173,7 +173,7 @@ void RefreshSlowPath(const Context& ctx) {
 }
 
 Instant NextDeadline(const Connection& conn, Instant now) {
-  return std::min({conn.retransmit_at.At(now), conn.ack_at.At(now), conn.slow_at.At(now)});
+  return Deadline::Earliest(now, conn.retransmit_at, conn.ack_at, conn.slow_at);
 }
 
 void ReleaseAll(Connection& conn, Environment& env, BufferChain& released) {

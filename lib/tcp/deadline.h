@@ -2,6 +2,7 @@
 #ifndef TERN_TCP_DEADLINE_H_
 #define TERN_TCP_DEADLINE_H_
 
+#include <algorithm>
 #include <cstdint>
 
 #include "base/instant.h"
@@ -25,14 +26,20 @@ class Deadline {
     return IsSet() && static_cast<int32_t>(static_cast<uint32_t>(now.nanos() >> kShift) - ticks_) >= 0;
   }
   // Never when not set.
-  constexpr Instant At(Instant now) const {
-    if (!IsSet()) return Instant::Never();
+  constexpr Instant At(Instant now) const { return Earliest(now, *this, Deadline(), Deadline()); }
+  // The first of three, in one go: this is asked after every event of a connection.
+  static constexpr Instant Earliest(Instant now, Deadline a, Deadline b, Deadline c) {
     const int64_t now_ticks = now.nanos() >> kShift;
-    const auto ahead = static_cast<int32_t>(ticks_ - static_cast<uint32_t>(now_ticks));
-    return Instant::FromNanos((now_ticks + ahead) << kShift);
+    const int64_t ahead = std::min({a.Ahead(now_ticks), b.Ahead(now_ticks), c.Ahead(now_ticks)});
+    return ahead == kUnset ? Instant::Never() : Instant::FromNanos((now_ticks + ahead) << kShift);
   }
 
  private:
+  static constexpr int64_t kUnset = int64_t{1} << 40;
+  constexpr int64_t Ahead(int64_t now_ticks) const {
+    return IsSet() ? static_cast<int32_t>(ticks_ - static_cast<uint32_t>(now_ticks)) : kUnset;
+  }
+
   uint32_t ticks_ = 0;
 };
 

@@ -224,7 +224,7 @@ bool RecordRange(Connection& conn, Environment& env, Instant now, uint32_t lengt
 }
 
 bool EmitNew(Connection& conn, Environment& env, Instant now, uint32_t payload_budget, SegmentOut& out) {
-  if (!MaySendData(conn.state) || (conn.tx_next == nullptr && !FinIsDue(conn, 0))) return false;
+  if (!MaySendData(conn.state)) return false;
   FillOptions(conn, env, now, out);
   const uint32_t room = SegmentRoom(conn, out);
   SendDecision decision;
@@ -275,6 +275,10 @@ void ResetOut(SegmentOut& out) {
 }  // namespace
 
 bool PollTransmit(Connection& conn, Environment& env, Instant now, uint32_t payload_budget, SegmentOut& out) {
+  // Most calls are the second in a row and find nothing more: they should cost a glance at the hot state.
+  const bool slow = conn.Is(kSlowPathOnly);
+  const bool has_text = conn.tx_next != nullptr || FinIsDue(conn, 0);
+  if (!slow && !has_text && conn.ack_debt.Decision() != AckDecision::kNow) return false;
   ResetOut(out);
   switch (conn.state) {
     case State::kClosed:
@@ -286,13 +290,15 @@ bool PollTransmit(Connection& conn, Environment& env, Instant now, uint32_t payl
     default:
       break;
   }
-  if (conn.Is(kSlowPathOnly) && MayResend(conn, (*env.cold)[conn.cold])) {
+  if (slow && MayResend(conn, (*env.cold)[conn.cold])) {
     if (EmitRetransmission(conn, env, now, /*speculative=*/false, out)) return true;
     ResetOut(out);
   }
-  if (EmitNew(conn, env, now, payload_budget, out)) return true;
-  ResetOut(out);
-  if (conn.Is(kSlowPathOnly) && MaySpeculate(conn, (*env.cold)[conn.cold])) {
+  if (has_text) {
+    if (EmitNew(conn, env, now, payload_budget, out)) return true;
+    ResetOut(out);
+  }
+  if (slow && MaySpeculate(conn, (*env.cold)[conn.cold])) {
     if (EmitRetransmission(conn, env, now, /*speculative=*/true, out)) return true;
     ResetOut(out);
   }

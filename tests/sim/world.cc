@@ -254,6 +254,7 @@ void World::Echo(stack::ConnHandle handle) {
   while (const uint32_t room = host.shard->SendRoom(handle)) {
     BufferChain chain;
     if (host.shard->Receive(handle, room, now_, chain, &ended) == 0) break;
+    if (options_.lying_server) chain.front()->data[0] ^= 1;
     host.shard->Send(handle, chain, now_);
     if (!chain.empty()) {
       Fail("the echo was cut short although there was room");
@@ -395,6 +396,7 @@ void World::CheckEnd() {
       Fail(who + " still holds " + std::to_string(hosts_[host]->pool.outstanding()) + " buffers");
     }
     const stack::ShardCounters& counters = hosts_[host]->shard->counters();
+    outcome_.retransmitted += counters.retransmitted_segments;
     if (counters.rx_frames != counters.rx_consumed + counters.drops.total())
       Fail(who + "'s counters do not add up");
   }

@@ -37,7 +37,8 @@ struct WorldOptions {
   bool impair = true;  // draw the link's faults from the seed, instead of `link`
   uint16_t mtu = 1500;
   tcp::TcpConfig tcp;
-  bool random_tcp = true;  // draw options and buffer sizes from the seed
+  bool lying_server = false;  // the server damages the first octet of each echo: the checker must notice
+  bool random_tcp = true;     // draw options and buffer sizes from the seed
 };
 
 // What a run came to. `failure` is empty when all went well.
@@ -49,6 +50,7 @@ struct Outcome {
   uint32_t completed = 0;
   uint32_t aborted = 0;
   uint32_t unreachable = 0;
+  uint64_t retransmitted = 0;  // segments, by both hosts
   Duration virtual_time;
 };
 
