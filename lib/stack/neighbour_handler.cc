@@ -25,6 +25,8 @@ DropReason Shard::Impl::InputArp(RxPacket& p, uint16_t interface) {
   if (addresses.IsOurs(arp.sender_ip)) return DropReason::kArpNotOurs;
   DropReason learned = DropReason::kArpNotOurs;
   if (!arp.IsProbe() && arp.sender_ip.IsValidUnicast() && !addresses.IsBroadcast(arp.sender_ip)) {
+    // RFC 826: whoever asks for us will be spoken to next, so its address is kept.
+    if (for_us && arp.operation == wire::ArpOperation::kRequest) MakeEntry(interface, arp.sender_ip);
     // An answer that was sent to us alone is taken to be one to our question.
     const bool confirmed = arp.operation == wire::ArpOperation::kReply && for_us && !p.link_group;
     learned = LearnFromPeer(interface, arp.sender_ip, arp.sender_mac, confirmed, /*may_override=*/true);
@@ -58,6 +60,8 @@ DropReason Shard::Impl::InputNeighborSolicit(RxPacket& p, const wire::IcmpMessag
   const bool detects_duplicate = p.src.IsUnspecified();
   const wire::MacAddress asker = solicit.source_mac.value_or(p.ethernet.src);
   if (!detects_duplicate && solicit.source_mac) {
+    // RFC 4861 7.2.3: the asker's address is kept, unconfirmed.
+    MakeEntry(interface, p.src);
     Learn(interface, p.src, asker, /*confirmed=*/false, /*may_override=*/true);
   }
   // RFC 4861 7.2.4: to the asker, or to all nodes when it has no address yet.
@@ -101,6 +105,11 @@ DropReason Shard::Impl::InputNeighborAdvert(RxPacket& p, const wire::IcmpMessage
 }
 
 // ---- What it teaches ----
+
+// Only for hosts that can be on that link.
+void Shard::Impl::MakeEntry(uint16_t interface, const wire::IpAddress& address) {
+  if (addresses.OnLink(interface, address)) neighbours.FindOrAdd(interface, address);
+}
 
 // kNone when it was of use to us or may be to other workers.
 DropReason Shard::Impl::LearnFromPeer(uint16_t interface, const wire::IpAddress& address,

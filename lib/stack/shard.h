@@ -198,8 +198,8 @@ class Shard {
   const wire::FlowKey* Key(ConnHandle handle) const;    // nullptr when stale
   const tcp::Connection* Tcp(ConnHandle handle) const;  // nullptr when stale
   const tcp::ColdState* Cold(ConnHandle handle) const;  // nullptr when stale, or closed
-  // Walks the connections, for display: the first live one from slot `*cursor` on, which is moved behind it. A
-  // handle without a slot when there is none.
+  // Walks the connections, for display: the first live one from slot `*cursor` on, which is moved behind it.
+  // A handle without a slot when there is none.
   ConnHandle NextLive(uint32_t* cursor) const;
   // Octets that Send takes now. When zero, and the stream is open, kEventWritable follows once there is room.
   uint32_t SendRoom(ConnHandle handle);

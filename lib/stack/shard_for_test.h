@@ -263,7 +263,8 @@ class ShardTest : public ::testing::Test {
     GiveTcp(flow, wire::kSyn, client_isn, 0, {}, options);
     const SentFrame synack = TakeOne();
     EXPECT_EQ(synack.tcp.flags, wire::kSyn | wire::kAck);
-    GiveTcp(flow, wire::kAck, client_isn + 1, synack.tcp.seq.value() + 1);
+    wire::TcpOptions later{.tsval = options.tsval, .has_timestamp = options.has_timestamp};
+    GiveTcp(flow, wire::kAck, client_isn + 1, synack.tcp.seq.value() + 1, {}, later);
     return synack.tcp.seq.value();
   }
   ConnHandle Accept(const TestFlow& flow, uint32_t* isn) {

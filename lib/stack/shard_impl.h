@@ -153,6 +153,7 @@ struct Shard::Impl {
   DropReason InputArp(RxPacket& p, uint16_t interface);
   DropReason InputNeighborSolicit(RxPacket& p, const wire::IcmpMessage& message, uint16_t interface);
   DropReason InputNeighborAdvert(RxPacket& p, const wire::IcmpMessage& message, uint16_t interface);
+  void MakeEntry(uint16_t interface, const wire::IpAddress& address);
   DropReason LearnFromPeer(uint16_t interface, const wire::IpAddress& address, const wire::MacAddress& mac,
                            bool confirmed, bool may_override);
   LearnResult Learn(uint16_t interface, const wire::IpAddress& address, const wire::MacAddress& mac,

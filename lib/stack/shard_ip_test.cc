@@ -17,14 +17,32 @@ TEST_F(ShardIpTest, AnswersArpForItsAddress) {
   EXPECT_EQ(reply.arp.target_ip, kPeer4);
   EXPECT_EQ(reply.ethernet.dst, kPeerMac);
   ExpectDrop(
-      Arp(wire::ArpOperation::kRequest, kPeer4, kPeerMac, Ip("10.77.0.9"), wire::MacAddress::Broadcast()),
+      Arp(wire::ArpOperation::kRequest, Ip("10.77.0.8"), kPeerMac, Ip("10.77.0.9"), wire::MacAddress::Broadcast()),
       DropReason::kArpNotOurs);
   ExpectDrop(ArpReply(Ip("10.77.0.1"), kPeerMac), DropReason::kArpNotOurs);  // claims our address
   ExpectDrop(LinkFrame(wire::kEtherTypeArp, Bytes(10)), DropReason::kArpMalformed);
   ExpectSilence();
 }
 
-TEST_F(ShardIpTest, AnEveryAddressOfAPoolIsAnswered) {
+TEST_F(ShardIpTest, WhoAsksForUsIsKnown) {
+  Give(Arp(wire::ArpOperation::kRequest, kPeer4, kPeerMac, Ip("10.77.0.1"), wire::MacAddress::Broadcast()));
+  Take();
+  Give(EchoRequest(kPeer4));
+  const std::vector<SentFrame> sent = Take();
+  ASSERT_EQ(sent.size(),
+            2u);  // the answer at once; and since nobody confirmed the address, a question to it alone
+  EXPECT_EQ(sent[0].arp.target_ip, kPeer4);
+  EXPECT_EQ(sent[0].ethernet.dst, kPeerMac);
+  EXPECT_EQ(sent[1].icmp.type, wire::kIcmpEchoReply);
+  // A host that cannot be on this link makes no entry.
+  const uint32_t before = shard().usage().neighbours;
+  Give(Arp(wire::ArpOperation::kRequest, Ip("192.0.2.1"), kPeerMac, Ip("10.77.0.1"),
+           wire::MacAddress::Broadcast()));
+  EXPECT_EQ(shard().usage().neighbours, before);
+  Take();
+}
+
+TEST_F(ShardIpTest, EveryAddressOfAPoolIsAnswered) {
   config_.interfaces[0].addresses.push_back({wire::IpPrefix::Parse("10.78.0.0/24").value(), true});
   for (const char* address : {"10.78.0.1", "10.78.0.200"}) {
     Give(Arp(wire::ArpOperation::kRequest, Ip("10.78.0.77"), kPeerMac, Ip(address),

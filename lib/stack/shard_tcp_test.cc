@@ -1,5 +1,6 @@
 // A whole shard and a hand-made TCP peer, in virtual time.
 #include "stack/shard_for_test.h"
+#include "stack/steering.h"
 
 namespace tern::stack {
 namespace {
@@ -433,6 +434,118 @@ TEST_F(ShardTcpTest, ConnectionsTakeTurns) {
   const std::vector<SentFrame> sent = Take();
   ASSERT_EQ(sent.size(), 3u);
   for (uint16_t i = 0; i < 3; ++i) EXPECT_EQ(sent[i].tcp.dst_port, 100 + i);
+}
+
+// More than a turn's worth on each of two connections: neither waits for the other to finish.
+TEST_F(ShardTcpTest, ALongTalkerDoesNotStarveOthers) {
+  Listen();
+  std::vector<ConnHandle> handles;
+  std::vector<uint32_t> isns;
+  TestFlow flow = flow_;
+  wire::TcpOptions scaled{.mss = 1460, .wscale = 8, .has_mss = true, .has_wscale = true};
+  for (uint16_t i = 0; i < 2; ++i) {
+    flow.src_port = static_cast<uint16_t>(100 + i);
+    isns.push_back(Handshake(flow, 1000, scaled));
+    handles.push_back(OneEvent().handle);
+  }
+  ExpectSilence();
+  // The congestion window is opened until a burst is longer than a turn.
+  std::vector<SentFrame> sent;
+  for (int round = 0; round < 12; ++round) {
+    for (const ConnHandle handle : handles) {
+      while (shard().SendRoom(handle) >= 2000) SendText(handle, std::string(2000, 'x'));
+    }
+    sent = Take();
+    for (uint16_t i = 0; i < 2; ++i) {
+      flow.src_port = static_cast<uint16_t>(100 + i);
+      for (const SentFrame& f : sent) {
+        if (f.tcp.dst_port != flow.src_port) continue;
+        GiveTcp(flow, kAck, 1001, static_cast<uint32_t>(f.tcp.seq.value() + f.payload.size()));
+      }
+    }
+    now_ = now_ + Duration::Millis(1);
+    Events();
+  }
+  ASSERT_GT(sent.size(), 128u);
+  size_t longest = 0;
+  size_t run = 0;
+  for (size_t i = 0; i < sent.size(); ++i) {
+    run = i > 0 && sent[i].tcp.dst_port == sent[i - 1].tcp.dst_port ? run + 1 : 1;
+    longest = std::max(longest, run);
+  }
+  EXPECT_LE(longest, 64u);
+}
+
+class ShardBoundsTest : public ShardTest {};
+
+TEST_F(ShardBoundsTest, AFullTimeWaitTableGivesUpItsOldest) {
+  config_.max_time_wait = 2;
+  Start();
+  Listen();
+  TestFlow flow;
+  for (uint16_t i = 0; i < 3; ++i) {
+    flow.src_port = static_cast<uint16_t>(100 + i);
+    uint32_t isn = 0;
+    const ConnHandle handle = Accept(flow, &isn);
+    shard().Close(handle, now_);
+    Take();
+    GiveTcp(flow, kAck | kFin, 1001, isn + 2);
+    Take();
+    EXPECT_EQ(OneEvent().reason, tcp::CloseReason::kGraceful);
+  }
+  EXPECT_EQ(shard().usage().time_wait, 2u);
+  EXPECT_EQ(shard().counters().time_wait_recycled, 1u);
+  // The oldest is forgotten: its FIN again meets a listener.
+  flow.src_port = 100;
+  GiveTcp(flow, kAck | kFin, 1001, 1);
+  EXPECT_EQ(TakeOne().tcp.flags, kRst);
+}
+
+TEST_F(ShardBoundsTest, AFullHalfOpenTableRefusesSyns) {
+  config_.max_half_open = 3;
+  Start();
+  Listen(7, 100);
+  TestFlow flow;
+  for (uint16_t i = 0; i < 5; ++i) {
+    flow.src_port = static_cast<uint16_t>(100 + i);
+    GiveTcp(flow, kSyn, 1, 0);
+  }
+  EXPECT_EQ(Take().size(), 3u);
+  EXPECT_EQ(Dropped(DropReason::kHalfOpenTableFull), 2u);
+}
+
+TEST_F(ShardBoundsTest, WithSeveralWorkersAnswersComeHome) {
+  config_.worker_count = 4;
+  config_.worker = 2;
+  for (size_t i = 0; i < config_.rss_key.size(); ++i) config_.rss_key[i] = static_cast<uint8_t>(i * 37 + 11);
+  Start();
+  const Steering steering(config_.rss_key, 4);
+  for (int i = 0; i < 20; ++i) {
+    ConnHandle handle;
+    ASSERT_EQ(shard().Connect({.remote = Ip("10.77.0.2"), .remote_port = 80}, now_, &handle),
+              OpenResult::kOk);
+    EXPECT_EQ(steering.OwnerOf(*shard().Key(handle)), 2);
+    const SentFrame syn = TakeOne();
+    const TestFlow back{.src_port = 80, .dst_port = syn.tcp.src_port};
+    EXPECT_EQ(
+        steering.OwnerOfFrame(IpFrame(back.src, back.dst, wire::kProtocolTcp, TcpBytes(back, kAck, 1, 1)), 0),
+        2);
+  }
+}
+
+TEST_F(ShardBoundsTest, SourcesOfAPoolAreUsedInTurn) {
+  config_.interfaces[0].addresses = {{wire::IpPrefix::Parse("10.77.0.0/24").value(), true}};
+  std::vector<wire::IpAddress> sources;
+  for (int i = 0; i < 3; ++i) {
+    ConnHandle handle;
+    // A pool's own prefix holds no peers: they are behind a route.
+    config_.routes = {{wire::IpPrefix::Parse("10.99.0.0/16").value(), wire::IpAddress(), 0}};
+    ASSERT_EQ(shard().Connect({.remote = Ip("10.99.0.2"), .remote_port = 80}, now_, &handle),
+              OpenResult::kOk);
+    sources.push_back(shard().Key(handle)->local);
+  }
+  EXPECT_EQ(sources, (std::vector<wire::IpAddress>{Ip("10.77.0.1"), Ip("10.77.0.2"), Ip("10.77.0.3")}));
+  Take();
 }
 
 TEST_F(ShardTcpTest, CloseAllEndsEverything) {
