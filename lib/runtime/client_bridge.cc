@@ -201,11 +201,7 @@ void ClientBridge::PumpSend(Record& record) {
   while (record.pending_head != nullptr) {
     const uint32_t room = shard.SendRoom(record.handle);
     if (room == 0) {
-      // A send that is cut short is what asks for the writable event. The buffer is not taken.
-      Buffer nothing;
-      BufferChain chain;
-      chain.PushBack(&nothing);
-      if (shard.Send(record.handle, chain, worker_.now()) != tcp::SendResult::kNotOpen) return;
+      if (worker_.MaySend(record.handle)) return;  // full: the writable event comes
       // The stream is closed for sending: nobody will take the rest.
       record.pending_tail->next = record.done;
       record.done = std::exchange(record.pending_head, nullptr);
@@ -240,12 +236,8 @@ bool ClientBridge::CopyChunk(Record& record, uint32_t room) {
     left -= length;
     chain.PushBack(buffer);
   }
+  // There is room for all of it, so all of it is taken.
   static_cast<void>(worker_.shard().Send(record.handle, chain, worker_.now()));
-  if (Buffer* rest = chain.front()) {
-    Buffer* last = chain.back();
-    chain.TakeAll();
-    worker_.Release(rest, last);
-  }
   if (chunk.sent == chunk.length) {
     record.pending_head = chunk.next;
     if (record.pending_head == nullptr) record.pending_tail = nullptr;
@@ -419,6 +411,7 @@ void ClientBridge::Detach() {
     buffers_out_ -= CountList(list);
     worker_.Release(list, LastOf(list));
   }
+  lane_->late_ops = std::move(ops_);
   lane_->detached.store(true, std::memory_order_release);
   lane_->bell->Ring();
 }

@@ -100,8 +100,9 @@ struct ClientLane {
   Doorbell* bell;  // the client's
   // The client found `ops` full: ring when there is room.
   alignas(64) std::atomic<bool> wants_room{false};
-  // The worker let go: nothing will be read from `ops` any more.
+  // The worker let go: nothing will be read from `ops` any more, save what the client takes back itself.
   std::atomic<bool> detached{false};
+  SpscRing<ClientOp>::Consumer late_ops;  // the client's once `detached` is set
 };
 
 }  // namespace tern::runtime

@@ -406,6 +406,10 @@ Buffer* ClientEnd::TakeBuffers(uint16_t worker) {
   while (lane.notes.Pop(note)) {
     if (note.kind == ClientNoteKind::kData) take(static_cast<Buffer*>(note.pointer));
   }
+  ClientOp late;
+  while (lane.shared->detached.load(std::memory_order_acquire) && lane.shared->late_ops.Pop(late)) {
+    if (late.kind == ClientOpKind::kReturn) take(static_cast<Buffer*>(late.pointer));
+  }
   for (const ClientOp& op : lane.waiting) {
     if (op.kind == ClientOpKind::kReturn) take(static_cast<Buffer*>(op.pointer));
   }

@@ -98,10 +98,9 @@ bool Worker::Turn() {
 }
 
 bool Worker::ReceiveFrom(uint16_t interface) {
-  std::array<RxFrame, kRxBurst> frames;
-  const size_t received = devices_[interface]->Receive(index_, frames);
+  const size_t received = devices_[interface]->Receive(index_, rx_frames_);
   if (received == 0) return false;
-  std::span<RxFrame> ours(frames.data(), received);
+  std::span<RxFrame> ours(rx_frames_.data(), received);
   if (count_ > 1) ours = ours.first(Sort(ours, interface));
   if (!ours.empty()) shard_.Input(ours, interface, now_);
   return true;
@@ -109,14 +108,13 @@ bool Worker::ReceiveFrom(uint16_t interface) {
 
 bool Worker::GiveEvents() {
   bool any = WakeStarved();
-  std::array<stack::ShardEvent, kEventBurst> events;
   for (int round = 0; round < kEventRounds && shard_.HasEvents(); ++round) {
-    const size_t count = shard_.PollEvents(events);
+    const size_t count = shard_.PollEvents(events_);
     for (size_t i = 0; i < count; ++i) {
       // The handler will want what hangs off its connection: by the time its turn comes it is here.
-      __builtin_prefetch(reinterpret_cast<const void*>(ContextOf(events[i].user)));
+      __builtin_prefetch(reinterpret_cast<const void*>(ContextOf(events_[i].user)));
     }
-    for (size_t i = 0; i < count; ++i) Give(events[i]);
+    for (size_t i = 0; i < count; ++i) Give(events_[i]);
     counts_.events += count;
     any |= count != 0;
   }
@@ -251,6 +249,13 @@ void Worker::ForgetTarget(EventTarget target) {
   last_target_ = 0;
 }
 
+bool Worker::MaySend(stack::ConnHandle handle) const {
+  const tcp::Connection* conn = shard_.IsLive(handle) ? shard_.Tcp(handle) : nullptr;
+  if (conn == nullptr || conn->Is(tcp::kFinQueued)) return false;
+  return conn->state == tcp::State::kSynSent || conn->state == tcp::State::kSynReceived ||
+         conn->state == tcp::State::kEstablished || conn->state == tcp::State::kCloseWait;
+}
+
 void Worker::RemoveTask(WorkerTask* task) {
   std::erase_if(tasks_, [task](const auto& held) { return held.get() == task; });
 }
@@ -287,10 +292,9 @@ void Worker::EndAll() {
 }
 
 void Worker::DropMail() {
-  std::array<HandedFrame, kRxBurst> late;
   for (auto& ring : ends_.frames_in) {
-    while (const size_t count = ring.PopSome(late)) {
-      DropFrames(std::span<const HandedFrame>(late).first(count), DropReason::kShuttingDown);
+    while (const size_t count = ring.PopSome(handed_)) {
+      DropFrames(std::span<const HandedFrame>(handed_).first(count), DropReason::kShuttingDown);
     }
   }
   ReleaseAll();

@@ -135,6 +135,8 @@ class Worker {
     if (handle == current_.handle) current_.user = user;
     shard_.SetUser(handle, user);
   }
+  // Whether the connection still takes data to send, room or not.
+  bool MaySend(stack::ConnHandle handle) const;
   // Tells the target of `handle` at the end of the turn that it may send again, when there are buffers.
   void WakeWhenBuffers(stack::ConnHandle handle) { starved_.push_back(handle); }
 
@@ -210,6 +212,10 @@ class Worker {
   WorkerSnapshot counts_;  // what the worker itself counts; the shard's part is added in Snapshot
   DropCounters drops_;     // of frames that never reached the shard
 
+  // Room for bursts, here because building it anew each turn would cost more than an idle turn does.
+  std::array<RxFrame, kRxBurst> rx_frames_;
+  std::array<HandedFrame, kRxBurst> handed_;
+  std::array<stack::ShardEvent, kEventBurst> events_;
   std::array<TxFrame, kTxBurst> tx_frames_;
 };
 

@@ -59,19 +59,18 @@ void Worker::DropFrames(std::span<const HandedFrame> frames, DropReason reason) 
 
 bool Worker::TakeHandedIn() {
   bool any = false;
-  std::array<HandedFrame, kRxBurst> handed;
-  std::array<RxFrame, kRxBurst> frames;
   for (uint16_t from = 0; from < count_; ++from) {
     if (from == index_) continue;
-    const size_t count = ends_.frames_in[from].PopSome(handed);
+    const size_t count = ends_.frames_in[from].PopSome(handed_);
     counts_.handed_in += count;
     any |= count != 0;
     // Runs of one interface go in together.
     for (size_t begin = 0, end = 0; begin < count; begin = end) {
-      const uint16_t interface = handed[begin].interface;
+      const uint16_t interface = handed_[begin].interface;
       size_t length = 0;
-      for (; end < count && handed[end].interface == interface; ++end) frames[length++] = handed[end].frame;
-      shard_.Input(std::span(frames).first(length), interface, now_);
+      for (; end < count && handed_[end].interface == interface; ++end)
+        rx_frames_[length++] = handed_[end].frame;
+      shard_.Input(std::span(rx_frames_).first(length), interface, now_);
     }
   }
   return any;

@@ -19,6 +19,13 @@ Endpoint MakeEndpoint(const wire::IpAddress& address, uint16_t port) {
 
 uint32_t Micros(Duration d) { return static_cast<uint32_t>(d.micros()); }
 
+tcp::RtoLimits LimitsOf(const tcp::TcpConfig& config) {
+  return {.min = config.rto_min,
+          .max = config.rto_max,
+          .initial = config.rto_initial,
+          .granularity = Duration::Nanos(int64_t{1} << tcp::Deadline::kShift)};
+}
+
 // Buffers that hold a copy of `data`, as many octets as the pool gives room for.
 size_t CopyIn(BufferPool& pool, std::span<const std::byte> data, BufferChain& chain) {
   size_t copied = 0;
@@ -79,17 +86,7 @@ bool Connection::AtEnd() const {
 }
 
 size_t Connection::SendRoom() {
-  if (worker_ == nullptr) return 0;
-  const stack::ConnHandle handle = HandleOf(slot_, generation_);
-  const uint32_t room = worker_->shard().SendRoom(handle);
-  if (room != 0) return room;
-  // A send that is cut short is what asks for the event. This one has nothing to send and no room to go to,
-  // so the buffer stays here.
-  Buffer nothing;
-  BufferChain chain;
-  chain.PushBack(&nothing);
-  static_cast<void>(worker_->shard().Send(handle, chain, worker_->now()));
-  return 0;
+  return worker_ == nullptr ? 0 : worker_->shard().SendRoom(HandleOf(slot_, generation_));
 }
 
 SendResult Connection::Send(Payload&& data) {
@@ -110,29 +107,18 @@ SendResult Connection::Send(std::span<const std::byte> data) {
   if (worker_ == nullptr) return {0, SendStatus::kNotOpen};
   const stack::ConnHandle handle = HandleOf(slot_, generation_);
   const size_t room = std::min<size_t>(data.size(), worker_->shard().SendRoom(handle));
-  if (room == 0 && !data.empty()) {
-    // Either full, and the event is asked for, or closed for sending.
-    Buffer nothing;
-    BufferChain chain;
-    chain.PushBack(&nothing);
-    const tcp::SendResult result = worker_->shard().Send(handle, chain, worker_->now());
-    return {0, result == tcp::SendResult::kNotOpen ? SendStatus::kNotOpen : SendStatus::kNoRoom};
-  }
+  if (!worker_->MaySend(handle)) return {0, SendStatus::kNotOpen};
+  if (room == 0) return {0, data.empty() ? SendStatus::kOk : SendStatus::kNoRoom};
   BufferChain chain;
   const size_t copied = CopyIn(worker_->pool(), data.first(room), chain);
-  const tcp::SendResult result = worker_->shard().Send(handle, chain, worker_->now());
-  if (Buffer* rest = chain.front()) {
-    Buffer* last = chain.back();
-    chain.TakeAll();
-    worker_->Release(rest, last);
-  }
-  if (result == tcp::SendResult::kNotOpen) return {0, SendStatus::kNotOpen};
+  // There is room for all of it, so all of it is taken.
+  static_cast<void>(worker_->shard().Send(handle, chain, worker_->now()));
   if (copied < room) {
     worker_->WakeWhenBuffers(handle);
     return {copied, SendStatus::kNoBuffer};
   }
   if (copied == data.size()) return {copied, SendStatus::kOk};
-  static_cast<void>(SendRoom());  // full now: asks for the event
+  static_cast<void>(SendRoom());  // none is left: asks for the event
   return {copied, SendStatus::kNoRoom};
 }
 
@@ -195,11 +181,12 @@ ConnectionInfo Connection::Info() const {
   info.receive_queued = tcp->rcv_queued;
   info.smoothed_rtt_us = Micros(tcp->rtt.srtt());
   info.rtt_variation_us = Micros(tcp->rtt.rttvar());
-  info.rto_us = Micros(tcp->rtt.Rto({.min = config.rto_min,
-                                     .max = config.rto_max,
-                                     .initial = config.rto_initial,
-                                     .granularity = Duration::Nanos(int64_t{1} << tcp::Deadline::kShift)},
-                                    0));
+  if (const tcp::ColdState* cold = worker_->shard().Cold(HandleOf(slot_, generation_))) {
+    info.ssthresh = cold->congestion.ssthresh;
+    info.retransmitted_segments = cold->retransmitted_segments;
+    info.timeouts = cold->timeouts;
+    info.rto_us = Micros(tcp->rtt.Rto(LimitsOf(config), cold->backoff));
+  }
   info.send_window_scale = tcp->snd_scale;
   info.receive_window_scale = tcp->rcv_scale;
   info.timestamps = tcp->Is(tcp::kUseTimestamps);

@@ -50,8 +50,8 @@ class TERN_EXPORT Handler {
   virtual void OnWritable(Connection conn);
   // The peer ended its stream (FIN). Data may still wait; this side may go on sending.
   virtual void OnPeerClosed(Connection conn);
-  // It is over, and every octet that the peer sent and had acknowledged was taken or, after a reset, lost. Free
-  // what hangs off context(); addresses and Info() are gone.
+  // It is over, and every octet that the peer sent and had acknowledged was taken or, after a reset, lost.
+  // Free what hangs off context(); addresses and Info() are gone.
   virtual void OnClosed(Connection conn, CloseReason reason);
 };
 

@@ -2,9 +2,11 @@
 
 #include <absl/strings/str_cat.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "runtime/stack_core.h"
+#include "runtime/telemetry.h"
 #include "tern/client_host.h"
 #include "tern/dispatch.h"
 
@@ -22,6 +24,7 @@ struct Stack::Parts {
   std::vector<TaskFactory> tasks;
   std::vector<PendingListen> listens;
   ClientHost clients;
+  std::unique_ptr<runtime::TelemetryEntry> telemetry;  // after the core: it goes first
   LeakReport leaks;
   bool stopped = false;
 
@@ -151,6 +154,7 @@ absl::Status Stack::AddTask(TaskFactory factory) {
 absl::Status Stack::Start() {
   absl::Status status = parts_->core->Start();
   if (!status.ok()) return status;
+  parts_->telemetry = std::make_unique<runtime::TelemetryEntry>(*parts_->core);
   status = parts_->StartTasks();
   for (const auto& [options, factory] : std::exchange(parts_->listens, {})) {
     if (status.ok()) status = parts_->ListenNow(options, factory);
@@ -161,10 +165,11 @@ absl::Status Stack::Start() {
 
 LeakReport Stack::Stop(StopMode mode, std::chrono::milliseconds timeout) {
   if (std::exchange(parts_->stopped, true)) return parts_->leaks;
+  parts_->telemetry.reset();
   const uint64_t client_buffers = parts_->clients.DetachAll(*parts_->core);
   const Duration drain = mode == StopMode::kAbort ? Duration::Zero() : Duration::Millis(timeout.count());
   const runtime::Leaks leaks = parts_->core->Stop(drain);
-  parts_->leaks = {.buffers = leaks.buffers,
+  parts_->leaks = {.buffers = leaks.buffers - std::min(leaks.buffers, client_buffers),
                    .connections = leaks.connections,
                    .send_records = leaks.send_records,
                    .timers = leaks.timers,

@@ -6,6 +6,29 @@
 #include "tern/dispatch.h"
 
 namespace tern {
+namespace {
+
+void AddDrops(const std::vector<DropCount>& from, std::vector<DropCount>& to) {
+  for (const DropCount& drop : from) {
+    const auto found =
+        std::find_if(to.begin(), to.end(), [&](const DropCount& have) { return have.name == drop.name; });
+    if (found == to.end()) {
+      to.push_back(drop);
+    } else {
+      found->packets += drop.packets;
+    }
+  }
+}
+
+std::vector<DropCount> MakeDrops(const DropCounters& counters) {
+  std::vector<DropCount> drops;
+  counters.ForEachCounted([&](DropReason reason, uint64_t packets) {
+    drops.push_back({DropReasonName(reason), DropReasonMeaning(reason), packets});
+  });
+  return drops;
+}
+
+}  // namespace
 
 uint64_t WorkerStats::dropped() const {
   uint64_t sum = 0;
@@ -30,15 +53,8 @@ void WorkerStats::Add(const WorkerStats& other) {
                            &WorkerStats::send_records, &WorkerStats::timers}) {
     this->*field += other.*field;
   }
-  for (const DropCount& drop : other.drops) {
-    const auto found = std::find_if(drops.begin(), drops.end(),
-                                    [&](const DropCount& have) { return have.name == drop.name; });
-    if (found == drops.end()) {
-      drops.push_back(drop);
-    } else {
-      found->packets += drop.packets;
-    }
-  }
+  AddDrops(other.drops, drops);
+  AddDrops(other.tx_drops, tx_drops);
 }
 
 WorkerStats MakeStats(const runtime::WorkerSnapshot& s) {
@@ -57,9 +73,8 @@ WorkerStats MakeStats(const runtime::WorkerSnapshot& s) {
   stats.tx_frames = s.shard.tx_frames;
   stats.handed_over = s.handed_over;
   stats.handed_in = s.handed_in;
-  s.shard.drops.ForEachCounted([&](DropReason reason, uint64_t packets) {
-    stats.drops.push_back({DropReasonName(reason), DropReasonMeaning(reason), packets});
-  });
+  stats.drops = MakeDrops(s.shard.drops);
+  stats.tx_drops = MakeDrops(s.shard.tx_drops);
   stats.rx_payload = s.shard.rx_payload;
   stats.tx_payload = s.shard.tx_payload;
   stats.retransmitted_segments = s.shard.retransmitted_segments;

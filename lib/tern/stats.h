@@ -38,9 +38,10 @@ struct TERN_EXPORT WorkerStats {
   uint64_t rx_frames = 0;
   uint64_t rx_consumed = 0;
   uint64_t tx_frames = 0;
-  uint64_t handed_over = 0;      // frames this worker received and passed to the worker that owns them
-  uint64_t handed_in = 0;        // frames it got that way
-  std::vector<DropCount> drops;  // only those counted at least once
+  uint64_t handed_over = 0;         // frames this worker received and passed to the worker that owns them
+  uint64_t handed_in = 0;           // frames it got that way
+  std::vector<DropCount> drops;     // of received frames; only those counted at least once
+  std::vector<DropCount> tx_drops;  // frames of our own that were never sent
 
   // TCP.
   uint64_t rx_payload = 0;  // octets delivered in order

@@ -1,0 +1,256 @@
+// Workers driven turn by turn in one thread, over a wire of memory.
+#include "runtime/worker.h"
+
+#include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
+
+#include "runtime/memory_device_test_util.h"
+#include "runtime/stack_core.h"
+
+namespace tern::runtime {
+namespace {
+
+wire::IpAddress Ip(const char* text) { return wire::IpAddress::Parse(text).value(); }
+
+// A stack of one worker that the test turns by hand.
+class Node {
+ public:
+  Node(std::unique_ptr<MemoryDevice> device, const char* address) : device_(device.get()) {
+    StackConfig config;
+    config.shard.interfaces.push_back(
+        {.mtu = 0, .addresses = {{wire::IpPrefix::Parse(address).value(), false}}});
+    config.seed = 7;
+    std::vector<std::unique_ptr<Device>> devices;
+    devices.push_back(std::move(device));
+    core_ = StackCore::Create(config, std::move(devices), PlainThreads(), HeapMemory()).value();
+    // Before Start everything runs on this thread.
+    core_->RunOn(0, [this](Worker& worker) { worker_ = &worker; });
+  }
+
+  Worker& worker() { return *worker_; }
+  stack::Shard& shard() { return worker_->shard(); }
+  MemoryDevice& device() { return *device_; }
+  StackCore& core() { return *core_; }
+
+ private:
+  MemoryDevice* device_;
+  std::unique_ptr<StackCore> core_;
+  Worker* worker_ = nullptr;
+};
+
+// Echoes, with the receive queue as its only buffer.
+struct Echo {
+  static void OnEvent(void* object, Worker& worker, const stack::ShardEvent& event) {
+    auto& echo = *static_cast<Echo*>(object);
+    stack::Shard& shard = worker.shard();
+    echo.events |= event.events;
+    for (;;) {
+      const uint32_t room = shard.SendRoom(event.handle);
+      if (room == 0) return;  // asked for: the writable event comes
+      BufferChain chain;
+      bool ended = false;
+      echo.octets += shard.Receive(event.handle, room, worker.now(), chain, &ended);
+      const bool idle = chain.empty();
+      if (!idle) shard.Send(event.handle, chain, worker.now());
+      EXPECT_TRUE(chain.empty()) << "what was received for the room there is must be taken whole";
+      if (ended) return shard.ShutdownWrite(event.handle, worker.now());
+      if (idle) return;
+    }
+  }
+  uint16_t events = 0;
+  uint64_t octets = 0;
+};
+
+// Sends `total` octets of a known stream and checks that they come back.
+struct Source {
+  static void OnEvent(void* object, Worker& worker, const stack::ShardEvent& event) {
+    auto& source = *static_cast<Source*>(object);
+    source.handle = event.handle;
+    source.events |= event.events;
+    if ((event.events & tcp::kEventClosed) != 0) source.reason = event.reason;
+    source.Push(worker);
+    BufferChain chain;
+    bool ended = false;
+    worker.shard().Receive(event.handle, UINT32_MAX, worker.now(), chain, &ended);
+    source.ended |= ended;
+    while (Buffer* buffer = chain.PopFront()) {
+      for (const uint8_t byte : buffer->bytes())
+        EXPECT_EQ(byte, static_cast<uint8_t>(source.returned++ * 131));
+      worker.Release(buffer, buffer);
+    }
+  }
+  void Push(Worker& worker) {
+    while (sent < total && worker.shard().SendRoom(handle) != 0) {
+      Buffer* buffer = nullptr;
+      ASSERT_TRUE(worker.pool().Allocate({&buffer, 1}));
+      buffer->length = static_cast<uint32_t>(std::min<uint64_t>(1'000, total - sent));
+      buffer->tailroom -= buffer->length;
+      for (uint32_t i = 0; i < buffer->length; ++i) buffer->data[i] = static_cast<uint8_t>((sent + i) * 131);
+      sent += buffer->length;
+      BufferChain chain;
+      chain.PushBack(buffer);
+      worker.shard().Send(handle, chain, worker.now());
+      ASSERT_TRUE(chain.empty());
+    }
+    if (sent == total && !keep_open) worker.shard().ShutdownWrite(handle, worker.now());
+  }
+  bool keep_open = false;
+  uint64_t total = 0;
+  uint64_t sent = 0;
+  uint64_t returned = 0;
+  uint16_t events = 0;
+  bool ended = false;
+  tcp::CloseReason reason = tcp::CloseReason::kNone;
+  stack::ConnHandle handle;
+};
+
+class WorkerTest : public testing::Test {
+ protected:
+  WorkerTest() : WorkerTest(MakeMemoryPair(1)) {}
+  explicit WorkerTest(MemoryPair pair)
+      : server_(std::move(pair.a), "10.77.0.1/24"), client_(std::move(pair.b), "10.77.0.2/24") {
+    const uint16_t target = server_.worker().TargetId({&Echo::OnEvent, &echo_});
+    uint32_t listener = 0;
+    EXPECT_EQ(server_.shard().Listen({.port = 7, .user = MakeUser(target, 0)}, &listener),
+              stack::OpenResult::kOk);
+  }
+
+  void Connect(uint64_t octets) {
+    source_.total = octets;
+    const uint16_t target = client_.worker().TargetId({&Source::OnEvent, &source_});
+    ASSERT_EQ(
+        client_.shard().Connect({.remote = Ip("10.77.0.1"), .remote_port = 7, .user = MakeUser(target, 0)},
+                                client_.worker().now(), &source_.handle),
+        stack::OpenResult::kOk);
+  }
+  void Turn(int turns) {
+    for (int i = 0; i < turns; ++i) {
+      client_.worker().Turn();
+      server_.worker().Turn();
+    }
+  }
+  // Turns until `done`, or until so many turns that something hangs.
+  template <typename F>
+  void TurnUntil(F done) {
+    for (int i = 0; i < 2'000'000 && !done(); ++i) Turn(1);
+    EXPECT_TRUE(done());
+  }
+  void ExpectCleanEnd() {
+    for (Node* node : {&client_, &server_}) {
+      const Leaks leaks = node->core().Stop(Duration::Zero());
+      EXPECT_EQ(leaks.buffers, 0u);
+      EXPECT_EQ(leaks.connections, 0u);
+      EXPECT_EQ(leaks.send_records, 0u);
+      EXPECT_EQ(leaks.timers, 0u);
+    }
+  }
+
+  Echo echo_;
+  Source source_;
+  Node server_;
+  Node client_;
+};
+
+TEST_F(WorkerTest, EchoesAStream) {
+  Connect(300'000);
+  TurnUntil([&] { return source_.ended; });
+  EXPECT_EQ(source_.returned, 300'000u);
+  EXPECT_EQ(echo_.octets, 300'000u);
+  Turn(20);  // nothing is left to do in most of these
+  const WorkerSnapshot snapshot = server_.worker().Snapshot();
+  EXPECT_EQ(snapshot.shard.accepted, 1u);
+  EXPECT_EQ(snapshot.shard.rx_frames, snapshot.shard.rx_consumed + snapshot.shard.drops.total());
+  EXPECT_GT(snapshot.busy_turns, 0u);
+  EXPECT_GT(snapshot.turns, snapshot.busy_turns);
+  EXPECT_GT(snapshot.busy_cycles, 0u);
+  ExpectCleanEnd();
+}
+
+TEST_F(WorkerTest, AFullDeviceLosesNothing) {
+  Connect(500'000);
+  Turn(200);
+  // The server's device takes nothing for a while, then one frame at a time.
+  server_.device().set_room(0);
+  const uint64_t sent = server_.worker().Snapshot().shard.tx_frames;
+  Turn(500);
+  EXPECT_EQ(server_.worker().Snapshot().shard.tx_frames, sent) << "nothing counts as sent that was not taken";
+  server_.device().set_room(1);
+  TurnUntil([&] { return source_.ended; });
+  EXPECT_EQ(source_.returned, 500'000u);
+  ExpectCleanEnd();
+}
+
+TEST_F(WorkerTest, ADeviceMayHoldWhatItWasGiven) {
+  Connect(200'000);
+  Turn(50);
+  for (int i = 0; i < 20; ++i) {
+    server_.device().set_holding(true);
+    client_.device().set_holding(true);
+    Turn(100);
+    // The device compares what it holds with what it was given.
+    server_.device().set_holding(false);
+    client_.device().set_holding(false);
+    Turn(5);
+  }
+  TurnUntil([&] { return source_.ended; });
+  EXPECT_EQ(source_.returned, 200'000u);
+  ExpectCleanEnd();
+}
+
+TEST_F(WorkerTest, AConnectionToAClosedPortIsRefused) {
+  const uint16_t target = client_.worker().TargetId({&Source::OnEvent, &source_});
+  ASSERT_EQ(
+      client_.shard().Connect({.remote = Ip("10.77.0.1"), .remote_port = 8, .user = MakeUser(target, 0)},
+                              client_.worker().now(), &source_.handle),
+      stack::OpenResult::kOk);
+  TurnUntil([&] { return source_.reason != tcp::CloseReason::kNone; });
+  EXPECT_EQ(source_.reason, tcp::CloseReason::kRefused);
+  EXPECT_EQ(source_.events & tcp::kEventConnected, 0);
+  ExpectCleanEnd();
+}
+
+TEST_F(WorkerTest, WhoWaitsForBuffersIsWoken) {
+  source_.keep_open = true;
+  Connect(0);
+  TurnUntil([&] { return (source_.events & tcp::kEventConnected) != 0; });
+  // No buffers: the wish is kept. Buffers again: a writable event.
+  client_.device().shared_pool().set_limit(0);
+  source_.events = 0;
+  client_.worker().WakeWhenBuffers(source_.handle);
+  client_.worker().Turn();
+  EXPECT_EQ(source_.events & tcp::kEventWritable, 0);
+  client_.device().shared_pool().set_limit(65'536);
+  client_.worker().Turn();
+  EXPECT_NE(source_.events & tcp::kEventWritable, 0);
+  ExpectCleanEnd();
+}
+
+TEST_F(WorkerTest, TargetsHaveNumbers) {
+  Echo other;
+  const uint16_t one = server_.worker().TargetId({&Echo::OnEvent, &echo_});
+  const uint16_t two = server_.worker().TargetId({&Echo::OnEvent, &other});
+  EXPECT_NE(one, 0);
+  EXPECT_NE(one, two);
+  EXPECT_EQ(server_.worker().TargetId({&Echo::OnEvent, &echo_}), one);
+  server_.worker().ForgetTarget({&Echo::OnEvent, &other});
+  EXPECT_NE(server_.worker().TargetId({&Echo::OnEvent, &other}), two);
+  EXPECT_EQ(TargetOf(MakeUser(0xffff, kContextMask)), 0xffff);
+  EXPECT_EQ(ContextOf(MakeUser(0xffff, kContextMask)), kContextMask);
+}
+
+TEST(StackCore, WantsAQueueForEachWorker) {
+  MemoryPair pair = MakeMemoryPair(1);
+  StackConfig config;
+  config.workers = 2;
+  config.shard.interfaces.push_back({});
+  std::vector<std::unique_ptr<Device>> devices;
+  devices.push_back(std::move(pair.a));
+  const auto core = StackCore::Create(config, std::move(devices), PlainThreads(), HeapMemory());
+  ASSERT_FALSE(core.ok());
+  EXPECT_NE(core.status().message().find("memory:a has 1 queue(s)"), std::string::npos) << core.status();
+}
+
+}  // namespace
+}  // namespace tern::runtime
