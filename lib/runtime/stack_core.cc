@@ -77,7 +77,6 @@ absl::Status StackCore::FillInterfaces(stack::ShardConfig& shard) const {
     }
     if (interface.mac.IsZero()) interface.mac = wire::MacAddress(info.mac);
     interface.mtu = interface.mtu == 0 ? info.mtu : std::min(interface.mtu, info.mtu);
-    interface.rx_checksum_trusted = info.rx_checksum;
     interface.tx_ip_checksum_offload = info.tx_ip_checksum;
     interface.tx_tcp_checksum_offload = info.tx_tcp_checksum;
     interface.tso = info.tso;

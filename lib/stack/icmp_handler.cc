@@ -136,7 +136,6 @@ DropReason Shard::Impl::InputUdp(RxPacket& p) {
   const bool summed = wire::LoadBe16(p.body.data() + 6) != 0;
   if (!summed && p.ipv6) return DropReason::kUdpMalformed;
   if (summed && p.l4_checksum != ChecksumState::kGood &&
-      !interface_config(rx_interface).rx_checksum_trusted &&
       !wire::TransportChecksumValid(p.src, p.dst, wire::kProtocolUdp, p.body.first(length))) {
     return DropReason::kUdpMalformed;
   }

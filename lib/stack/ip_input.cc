@@ -91,8 +91,7 @@ DropReason Shard::Impl::InputNetwork(RxPacket& p, uint16_t interface, bool* is_t
 
 DropReason Shard::Impl::ParseIpv4(RxPacket& p, uint16_t interface) {
   if (p.ip_checksum == ChecksumState::kBad) return DropReason::kIpChecksum;
-  const bool trusted =
-      p.ip_checksum == ChecksumState::kGood || interface_config(interface).rx_checksum_trusted;
+  const bool trusted = p.ip_checksum == ChecksumState::kGood;
   const std::span<const uint8_t> packet = p.buffer->bytes().subspan(p.network_offset);
   wire::Ipv4Header ip;
   const wire::ParseError error =
@@ -152,7 +151,7 @@ DropReason Shard::Impl::ParseTcpSegment(RxPacket& p, uint16_t interface) {
   if (error != wire::ParseError::kNone) return DropReason::kTcpBadDataOffset;
   // RFC 9293 3.1, MUST-3: the checksum is verified, by the device or here.
   if (p.l4_checksum == ChecksumState::kBad) return DropReason::kTcpChecksum;
-  if (p.l4_checksum == ChecksumState::kUnknown && !interface_config(interface).rx_checksum_trusted &&
+  if (p.l4_checksum == ChecksumState::kUnknown &&
       !wire::TransportChecksumValid(p.src, p.dst, wire::kProtocolTcp, p.body)) {
     return DropReason::kTcpChecksum;
   }

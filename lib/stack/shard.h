@@ -41,7 +41,6 @@ struct InterfaceConfig {
   wire::MacAddress mac;
   uint16_t mtu = 1500;
   uint16_t vlan = 0;  // 0: untagged; else frames carry this 802.1Q id
-  bool rx_checksum_trusted = false;
   bool tx_ip_checksum_offload = false;
   bool tx_tcp_checksum_offload = false;
   bool tso = false;
