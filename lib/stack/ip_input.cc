@@ -72,7 +72,7 @@ DropReason Shard::Impl::InputNetwork(RxPacket& p, uint16_t interface, bool* is_t
   DropReason drop = DropReason::kEthertypeUnknown;
   switch (p.ethernet.ether_type) {
     case wire::kEtherTypeIpv4:
-      drop = ParseIpv4(p, interface);
+      drop = ParseIpv4(p);
       break;
     case wire::kEtherTypeIpv6:
       drop = ParseIpv6(p, interface);
@@ -84,12 +84,12 @@ DropReason Shard::Impl::InputNetwork(RxPacket& p, uint16_t interface, bool* is_t
   }
   if (drop != DropReason::kNone) return drop;
   if (p.protocol != wire::kProtocolTcp) return InputTransport(p, interface);
-  drop = ParseTcpSegment(p, interface);
+  drop = ParseTcpSegment(p);
   *is_tcp = drop == DropReason::kNone;
   return drop;
 }
 
-DropReason Shard::Impl::ParseIpv4(RxPacket& p, uint16_t interface) {
+DropReason Shard::Impl::ParseIpv4(RxPacket& p) {
   if (p.ip_checksum == ChecksumState::kBad) return DropReason::kIpChecksum;
   const bool trusted = p.ip_checksum == ChecksumState::kGood;
   const std::span<const uint8_t> packet = p.buffer->bytes().subspan(p.network_offset);
@@ -140,7 +140,7 @@ DropReason Shard::Impl::ParseIpv6(RxPacket& p, uint16_t) {
   return DropReason::kNone;
 }
 
-DropReason Shard::Impl::ParseTcpSegment(RxPacket& p, uint16_t interface) {
+DropReason Shard::Impl::ParseTcpSegment(RxPacket& p) {
   // RFC 9293 3.9.2.3, MUST-57: a segment for a group or broadcast address is discarded; so is one that came
   // by a link-layer broadcast (RFC 1122 3.3.6).
   if (p.link_group) return DropReason::kTcpNotUnicast;

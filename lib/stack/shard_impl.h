@@ -88,9 +88,9 @@ struct Shard::Impl {
   // Parses up to the transport. kNone with protocol TCP: the packet awaits its look-up; kNone otherwise:
   // dealt with.
   DropReason InputNetwork(RxPacket& p, uint16_t interface, bool* is_tcp);
-  DropReason ParseIpv4(RxPacket& p, uint16_t interface);
+  DropReason ParseIpv4(RxPacket& p);
   DropReason ParseIpv6(RxPacket& p, uint16_t interface);
-  DropReason ParseTcpSegment(RxPacket& p, uint16_t interface);
+  DropReason ParseTcpSegment(RxPacket& p);
   // May a host on this link have sent that, to us? For packets that belong to no connection.
   DropReason CheckSource(const wire::IpAddress& src) const;
   DropReason InputTransport(RxPacket& p, uint16_t interface);
