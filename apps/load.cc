@@ -53,7 +53,9 @@ void Load::OnConnected(Connection conn) {
 
 void Load::OnReadable(Connection conn) {
   auto& stream = *conn.context_as<Stream>();
-  if (stream.phase == Stream::Phase::kOpen) Readable(stream);
+  if (stream.phase != Stream::Phase::kOpen || stream.ended_well) return;
+  Readable(stream);
+  if (stream.phase == Stream::Phase::kOpen && conn.AtEnd()) AtEnd(stream);
 }
 
 void Load::OnWritable(Connection conn) {
@@ -64,6 +66,10 @@ void Load::OnWritable(Connection conn) {
 void Load::OnClosed(Connection conn, CloseReason reason) {
   auto& stream = *conn.context_as<Stream>();
   const std::string why(CloseReasonName(reason));
+  // When this side ended its stream first, the peer's FIN is the end of the connection as well and comes as
+  // such.
+  if (reason == CloseReason::kGraceful && stream.phase == Stream::Phase::kOpen && !stream.ended_well)
+    AtEnd(stream);
   if (stream.phase == Stream::Phase::kOpening) {
     --opening_;
     CountFailure(absl::StrCat("could not connect: ", why));

@@ -76,7 +76,10 @@ class Load : public Task, public Handler {
   virtual std::vector<std::unique_ptr<Stream>> MakeStreams() = 0;
   virtual bool nodelay() const { return true; }
   virtual void Opened(Stream& stream) = 0;
+  // Takes and checks what has come.
   virtual void Readable(Stream& stream) = 0;
+  // The peer ended its stream and all of it was taken: EndWell or Fail.
+  virtual void AtEnd(Stream& stream) = 0;
   virtual void Writable(Stream& stream) = 0;
   // Once, before streams are asked to finish.
   virtual void Stopping() {}

@@ -67,7 +67,6 @@ void BulkLoad::Readable(Stream& base) {
   if (!Take(stream)) return;
   // A pattern server sends until this side ends its own stream; what is on its way then is checked too.
   if (stream.direction == Direction::kDown && stream.checker.octets() >= stream.target) Shut(stream);
-  if (stream.conn.AtEnd()) AtEnd(stream);
 }
 
 // Checks what has come. False when it was wrong and the stream is over.
@@ -92,7 +91,8 @@ bool BulkLoad::Take(Transfer& stream) {
   return true;
 }
 
-void BulkLoad::AtEnd(Transfer& stream) {
+void BulkLoad::AtEnd(Stream& base) {
+  auto& stream = static_cast<Transfer&>(base);
   const bool all_sent = !stream.sends() || stream.sender.octets() >= stream.target;
   const bool all_received = stream.direction == Direction::kEcho
                                 ? stream.checker.octets() == stream.sender.octets()

@@ -43,6 +43,7 @@ class BulkLoad : public Load {
   bool nodelay() const override { return false; }
   void Opened(Stream& stream) override;
   void Readable(Stream& stream) override;
+  void AtEnd(Stream& stream) override;
   void Writable(Stream& stream) override;
   void Finish(Stream& stream) override;
 
@@ -65,7 +66,6 @@ class BulkLoad : public Load {
   void Pump(Transfer& stream);
   bool Take(Transfer& stream);
   void Shut(Transfer& stream);
-  void AtEnd(Transfer& stream);
 
   const BulkLoadOptions& options_;
 };

@@ -67,7 +67,10 @@ void EchoLoad::Readable(Stream& base) {
   if (stream.received >= (stream.answered + 1) * options_.size)
     Answered(stream, worker().PreciseNow().count());
   MaybeShut(stream);
-  if (!stream.conn.AtEnd()) return;
+}
+
+void EchoLoad::AtEnd(Stream& base) {
+  auto& stream = static_cast<Requests&>(base);
   if (stream.shut && stream.received == stream.due) {
     EndWell(stream);
   } else {

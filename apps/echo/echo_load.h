@@ -35,6 +35,7 @@ class EchoLoad : public Load {
   std::vector<std::unique_ptr<Stream>> MakeStreams() override;
   void Opened(Stream& stream) override;
   void Readable(Stream& stream) override;
+  void AtEnd(Stream& stream) override;
   void Writable(Stream& stream) override;
   void Stopping() override;
   void Finish(Stream& stream) override;
