@@ -128,7 +128,11 @@ void RemoveOwnRuntimeDir() {
 }
 
 absl::Status CheckCompatible(const EalOptions& options) {
-  if (!options.lcores.empty() && options.lcores != g_facts.lcores) {
+  // A later stack may use some of the workers that are there.
+  const bool have_all = std::all_of(options.lcores.begin(), options.lcores.end(), [](unsigned cpu) {
+    return std::find(g_facts.lcores.begin(), g_facts.lcores.end(), cpu) != g_facts.lcores.end();
+  });
+  if (!have_all) {
     return absl::FailedPreconditionError(
         absl::StrCat("the EAL already runs with workers on CPUs ", absl::StrJoin(g_facts.lcores, ","),
                      "; lcores = ", absl::StrJoin(options.lcores, ","),

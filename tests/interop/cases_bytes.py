@@ -5,7 +5,7 @@ import os
 import socket
 import threading
 
-from netlab import (ECHO, FAMILIES, PYTHON, SINK, SOURCE, V4, V6, Failure, Process, Skip, case, check, need)
+from netlab import ECHO, FAMILIES, SINK, SOURCE, V4, V6, Skip, case, check, need
 
 MIB = 1 << 20
 GIB = 1 << 30

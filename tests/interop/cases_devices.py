@@ -4,7 +4,7 @@ import os
 import shutil
 import tempfile
 
-from netlab import ECHO, FAMILIES, SINK, SOURCE, Failure, Skip, V4, V6, case, check, command_in
+from netlab import ECHO, FAMILIES, SINK, SOURCE, V4, V6, Skip, case, check, command_in
 
 MIB = 1 << 20
 

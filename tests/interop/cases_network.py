@@ -8,7 +8,7 @@ import struct
 import subprocess
 import time
 
-from netlab import (ECHO, FAMILIES, SINK, SOURCE, Failure, V4, V6, case, check, command, command_in, inside, need)
+from netlab import (ECHO, FAMILIES, SINK, SOURCE, V4, V6, Failure, case, check, command, command_in, inside, need)
 
 MIB = 1 << 20
 

@@ -9,7 +9,7 @@ import threading
 import time
 
 import pcap
-from netlab import ECHO, FAMILIES, SINK, SOURCE, Failure, case, check, demo_client
+from netlab import ECHO, FAMILIES, SINK, SOURCE, case, check, demo_client
 
 SHUT = 10.0
 MIB = 1 << 20
