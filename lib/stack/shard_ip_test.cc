@@ -16,9 +16,9 @@ TEST_F(ShardIpTest, AnswersArpForItsAddress) {
   EXPECT_EQ(reply.arp.sender_mac, kOurMac);
   EXPECT_EQ(reply.arp.target_ip, kPeer4);
   EXPECT_EQ(reply.ethernet.dst, kPeerMac);
-  ExpectDrop(
-      Arp(wire::ArpOperation::kRequest, Ip("10.77.0.8"), kPeerMac, Ip("10.77.0.9"), wire::MacAddress::Broadcast()),
-      DropReason::kArpNotOurs);
+  ExpectDrop(Arp(wire::ArpOperation::kRequest, Ip("10.77.0.8"), kPeerMac, Ip("10.77.0.9"),
+                 wire::MacAddress::Broadcast()),
+             DropReason::kArpNotOurs);
   ExpectDrop(ArpReply(Ip("10.77.0.1"), kPeerMac), DropReason::kArpNotOurs);  // claims our address
   ExpectDrop(LinkFrame(wire::kEtherTypeArp, Bytes(10)), DropReason::kArpMalformed);
   ExpectSilence();

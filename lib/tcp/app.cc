@@ -143,7 +143,7 @@ void Abort(Connection& conn, Environment&, Instant, Effects& effects) {
     case State::kCloseWait:
       // RFC 9293 3.10.5: <SEQ=SND.NXT><CTL=RST>; with the ACK bit, so that the peer's checks can use it.
       effects.reply = {
-          .wanted = true, .flags = wire::kRst | wire::kAck, .seq = conn.snd_nxt, .ack = conn.rcv_nxt};
+          .wanted = true, .flags = wire::kRst | wire::kAck, .seq = ControlSeq(conn), .ack = conn.rcv_nxt};
       break;
     default:
       break;

@@ -380,6 +380,25 @@ TEST(Reset, SynOnAnEstablishedConnectionIsChallenged) {
   EXPECT_EQ(pair.log.back().flags, wire::kAck);
 }
 
+// A probe has put SND.NXT beyond the window: what we then say must still be acceptable to the peer.
+TEST(ShutWindow, AcksAndResetsStandAtItsEdge) {
+  Pair pair;
+  Establish(pair);
+  pair.server.reading = false;
+  pair.Transfer(pair.client, pair.server, 1 << 20, Duration::Seconds(5));
+  ASSERT_EQ(pair.client.conn.snd_wnd, 0u);
+  ASSERT_EQ(pair.client.conn.snd_nxt, pair.client.conn.snd_una + 1) << "the probe's octet is out";
+  const SeqNum edge = pair.server.conn.rcv_nxt;
+  pair.Write(pair.server, Pattern(0, 100));
+  pair.RunFor(Duration::Millis(200));
+  EXPECT_EQ(pair.client.received.size(), 100u);
+  EXPECT_EQ(pair.server.conn.snd_una, pair.server.conn.snd_nxt) << "the ACK was taken";
+  pair.Abort(pair.client);
+  EXPECT_EQ(pair.log.back().seq, edge);
+  pair.RunFor(Duration::Millis(100));
+  EXPECT_EQ(pair.server.reason, CloseReason::kReset);
+}
+
 TEST(Paws, OldTimestampIsDroppedAndAcknowledged) {
   Pair pair;
   Establish(pair);

@@ -109,7 +109,7 @@ void TakeText(const Context& ctx, SegmentView& segment) {
       TrimToWindow(segment.seq, segment.payload_length, false, fin, conn.rcv_nxt, ReceiveWindowSize(conn));
   if (part.length != 0 && conn.Is(kAppClosed)) {
     // RFC 1122 4.2.2.13: nobody will read this, and the peer has to know.
-    ctx.effects.reply = {.wanted = true, .flags = wire::kRst, .seq = conn.snd_nxt};
+    ctx.effects.reply = {.wanted = true, .flags = wire::kRst, .seq = ControlSeq(conn)};
     ctx.effects.Drop(DropReason::kTcpDataAfterClose);
     Terminate(conn, CloseReason::kAborted, ctx.effects);
     return;

@@ -45,6 +45,14 @@ inline bool FinAcked(const Connection& conn) {
 inline uint32_t Unsent(const Connection& conn) {
   return FinSent(conn) ? 0 : conn.snd_nxt.DistanceTo(conn.snd_end);
 }
+// The sequence number of a segment without text: SND.NXT, but where a probe or a shrunk window left SND.NXT
+// beyond what the peer takes, the edge of its window, for it would drop the segment and the ACK or RST with
+// it (RFC 9293 3.10.7.4, first). An edge less than one scale unit short may be nothing but a rounded window.
+inline SeqNum ControlSeq(const Connection& conn) {
+  const SeqNum edge = conn.snd_una + conn.snd_wnd;
+  const uint32_t slack = conn.snd_wnd == 0 ? 0 : (1u << conn.snd_scale) - 1;
+  return conn.snd_nxt.After(edge + slack) ? edge : conn.snd_nxt;
+}
 // RCV.WND as the peer understands it.
 inline uint32_t ReceiveWindowSize(const Connection& conn) {
   return conn.rcv_nxt.Before(conn.rcv_adv) ? conn.rcv_nxt.DistanceTo(conn.rcv_adv) : 0;

@@ -260,7 +260,7 @@ bool EmitNew(Connection& conn, Environment& env, Instant now, uint32_t payload_b
 bool EmitAck(Connection& conn, Environment& env, Instant now, SegmentOut& out) {
   if (conn.ack_debt.Decision() != AckDecision::kNow) return false;
   FillOptions(conn, env, now, out);
-  out.seq = conn.snd_nxt;
+  out.seq = ControlSeq(conn);
   CommitAck(conn, out, /*pure=*/true);
   return true;
 }

@@ -39,6 +39,7 @@ INSTRUCTION = re.compile(
 
 def check_sources(root):
     problems, looked_at = [], 0
+    exceptions = repo.Exceptions(root, "purity")
     for name in repo.cpp_files(root):
         if not name.startswith(tuple("lib/%s/" % r for r in repo.PURE_ROOMS)) or repo.is_test(name):
             continue
@@ -49,9 +50,12 @@ def check_sources(root):
             banned.append((ATOMIC, "atomic"))
         for pattern, what in banned:
             for match in pattern.finditer(text):
+                word = (match.group(1) if pattern.groups else None) or match.group(0).strip()
+                if exceptions.allows("%s:%s" % (name, word)):
+                    continue
                 line = text.count("\n", 0, match.start()) + 1
                 problems.append("%s:%d: %s: %s" % (name, line, what, match.group(0).strip()))
-    return problems, looked_at
+    return problems + exceptions.leftovers(), looked_at
 
 
 def read_allow_list(path):
