@@ -168,8 +168,10 @@ class Sender(Connection):
     def write_some(self):
         # Half of the writes are as large as the socket takes, half are cut at random.
         limit = PIECE if self.rng.random() < 0.5 else self.rng.randrange(1, 5000)
-        if self.sent < self.total:
-            self.send_pattern(min(limit, self.total - self.sent))
+        # Who is going to reset must not get to the end first: to the server that would be a whole stream.
+        end = self.total if self.aborts_at is None else self.aborts_at
+        if self.sent < end:
+            self.send_pattern(min(limit, end - self.sent))
         if self.sent == self.total:
             self.on_all_sent()
 
