@@ -2,6 +2,7 @@
 #ifndef TERN_STACK_CONNECTION_TABLE_H_
 #define TERN_STACK_CONNECTION_TABLE_H_
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 
@@ -53,6 +54,15 @@ struct Slot {
   // Whether `at` comes before the wheel would look at this connection by itself.
   bool ComesBeforeArmed(Instant at) const {
     return !Is(kSlotArmed) || static_cast<int16_t>(ArmUnit(at) - armed) < 0;
+  }
+  // The same for `ahead` ticks of tcp::Deadline from now, as a first and quick look: false is final. What
+  // lies beyond kMaxArm comes to the wheel as if it lay there.
+  bool ComesBeforeArmed(uint32_t now_ticks, int32_t ahead) const {
+    constexpr int kFiner = kArmShift - tcp::Deadline::kShift;
+    constexpr int32_t kMostAhead = 1 << 16;  // a bit more than kMaxArm
+    const auto unit = static_cast<uint16_t>(
+        (now_ticks + static_cast<uint32_t>(std::clamp(ahead, 0, kMostAhead))) >> kFiner);
+    return !Is(kSlotArmed) || static_cast<int16_t>(unit - armed) < 0;
   }
   // What the wheel carries to know this arming again: an older entry of the slot does not match.
   uint32_t WheelGeneration() const { return generation << 8 | arm_number; }

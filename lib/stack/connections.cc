@@ -7,14 +7,15 @@ namespace tern::stack {
 
 void Shard::Impl::Settle(uint32_t index, tcp::Effects& effects) {
   released.Splice(effects.released);
-  if (effects.reply.wanted) {
+  if (effects.reply.wanted) [[unlikely]] {
     const Slot& slot = slots[index];
     const tcp::ControlReply& reply = effects.reply;
     SendTcpControl(slot.key, slot.neighbour, {.flags = reply.flags, .seq = reply.seq, .ack = reply.ack});
   }
-  if (effects.transmit) MarkDirty(index);
+  // Also when there is nothing to send: what is drained has its deadlines looked at then, once for all that
+  // happens to it until then.
+  if (effects.transmit || (effects.events & tcp::kEventClosed) == 0) MarkDirty(index);
   if (effects.events != 0) OnEvents(index, effects);
-  UpdateTimer(index);
 }
 
 void Shard::Impl::OnEvents(uint32_t index, const tcp::Effects& effects) {
@@ -44,9 +45,11 @@ void Shard::Impl::QueueEvent(uint32_t index, uint16_t events) {
 
 void Shard::Impl::UpdateTimer(uint32_t index) {
   Slot& slot = slots[index];
-  const Instant deadline = tcp::NextDeadline(slot.conn, now);
-  if (deadline == Instant::Never()) return;
-  const Instant at = std::clamp(deadline, now, now + kMaxArm);
+  const tcp::Connection& conn = slot.conn;
+  const auto now_ticks = static_cast<uint32_t>(now.nanos() >> tcp::Deadline::kShift);
+  const int32_t ahead = tcp::Deadline::TicksAhead(now_ticks, conn.retransmit_at, conn.ack_at, conn.slow_at);
+  if (ahead == tcp::Deadline::kUnset || !slot.ComesBeforeArmed(now_ticks, ahead)) return;
+  const Instant at = std::clamp(tcp::NextDeadline(conn, now), now, now + kMaxArm);
   if (!slot.ComesBeforeArmed(at)) return;
   ++slot.arm_number;
   if (!wheel.Arm(index, slot.WheelGeneration(), at)) {

@@ -12,6 +12,9 @@
 
 namespace tern::stack {
 
+// RFC 1122 3.2.1.7: the initial TTL of all that we send; IPv6 calls it the hop limit.
+inline constexpr uint8_t kTtl = 64;
+
 // One such frame. The link header stands right before kNetworkAt and is written when the next hop is known.
 struct ControlFrame {
   static constexpr size_t kNetworkAt = 18;  // Ethernet with a tag

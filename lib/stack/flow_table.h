@@ -2,7 +2,12 @@
 #ifndef TERN_STACK_FLOW_TABLE_H_
 #define TERN_STACK_FLOW_TABLE_H_
 
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
+
 #include <array>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 
@@ -68,16 +73,8 @@ class FlowTable {
   // The id whose key is the right one: `matches(id)` compares. The zero id when there is none.
   template <typename F>
   FlowId Find(uint64_t hash, F&& matches) const {
-    const uint32_t tag = Tag(hash);
-    const Bucket& first = buckets_[First(hash)];
-    for (size_t i = 0; i < kWays; ++i) {
-      if (first.tags[i] == tag && first.ids[i] && matches(first.ids[i])) return first.ids[i];
-    }
-    const Bucket& second = buckets_[Second(hash)];
-    for (size_t i = 0; i < kWays; ++i) {
-      if (second.tags[i] == tag && second.ids[i] && matches(second.ids[i])) return second.ids[i];
-    }
-    return FlowId();
+    const FlowId found = FindIn(buckets_[First(hash)], Tag(hash), matches);
+    return found ? found : FindIn(buckets_[Second(hash)], Tag(hash), matches);
   }
 
   // False, and nothing changed, when both buckets are full. REQUIRES: id is not zero and not in the table.
@@ -100,6 +97,29 @@ class FlowTable {
     std::array<FlowId, kWays> ids;
   };
   static_assert(sizeof(Bucket) == 64, "a bucket is one cache line");
+
+  // A bit for each way whose tag is this one, whether or not it is in use.
+  static uint32_t WaysWithTag(const Bucket& bucket, uint32_t tag) {
+#if defined(__SSE2__)
+    const __m128i wanted = _mm_set1_epi32(static_cast<int>(tag));
+    const auto* tags = reinterpret_cast<const __m128i*>(bucket.tags.data());
+    const int low = _mm_movemask_ps(_mm_castsi128_ps(_mm_cmpeq_epi32(_mm_load_si128(tags), wanted)));
+    const int high = _mm_movemask_ps(_mm_castsi128_ps(_mm_cmpeq_epi32(_mm_load_si128(tags + 1), wanted)));
+    return static_cast<uint32_t>(low | high << 4);
+#else
+    uint32_t ways = 0;
+    for (size_t i = 0; i < kWays; ++i) ways |= (bucket.tags[i] == tag ? 1u : 0u) << i;
+    return ways;
+#endif
+  }
+  template <typename F>
+  static FlowId FindIn(const Bucket& bucket, uint32_t tag, F&& matches) {
+    for (uint32_t ways = WaysWithTag(bucket, tag); ways != 0; ways &= ways - 1) {
+      const FlowId id = bucket.ids[static_cast<size_t>(std::countr_zero(ways))];
+      if (id && matches(id)) return id;
+    }
+    return FlowId();
+  }
 
   static uint32_t Tag(uint64_t hash) { return static_cast<uint32_t>(hash >> 32); }
   size_t First(uint64_t hash) const { return hash & mask_; }

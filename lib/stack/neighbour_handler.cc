@@ -182,7 +182,7 @@ void Shard::Impl::FailWaiters(uint32_t neighbour) {
 
 // ---- What we ask ----
 
-bool Shard::Impl::UseNeighbour(uint32_t neighbour) {
+bool Shard::Impl::AskForNeighbour(uint32_t neighbour) {
   const NeighbourAction action = neighbours.Use(neighbour, now);
   if (action != NeighbourAction::kNone) Ask(neighbour, action);
   return neighbours[neighbour].usable();

@@ -7,6 +7,49 @@
 #include "wire/tcp.h"
 
 namespace tern::stack {
+namespace {
+
+// The sum of the addresses, folded to 32 bits, for the pseudo-header.
+uint32_t WriteNetwork4(const wire::FlowKey& key, uint32_t length, uint8_t traffic_class, uint8_t* out) {
+  const auto total = static_cast<uint16_t>(wire::kIpv4MinHeader + length);
+  // RFC 6864 4.1: an atomic datagram (DF set, no fragment) needs no identification.
+  wire::StoreBe64(out,
+                  uint64_t{0x4500} << 48 | uint64_t{traffic_class} << 48 | uint64_t{total} << 32 | 0x4000);
+  wire::StoreBe32(out + 8, uint32_t{kTtl} << 24 | uint32_t{wire::kProtocolTcp} << 16);
+  key.local.StoreV4(out + 12);
+  key.remote.StoreV4(out + 16);
+  const uint32_t addresses = wire::internal::FoldTo32(wire::LoadRaw<uint64_t>(out + 12));
+  const uint64_t sum = uint64_t{addresses} + wire::internal::FoldTo32(wire::LoadRaw<uint64_t>(out)) +
+                       wire::LoadRaw<uint32_t>(out + 8);
+  wire::StoreRaw(out + wire::kIpv4ChecksumOffset, static_cast<uint16_t>(~wire::internal::FoldTo16(sum)));
+  return addresses;
+}
+
+uint32_t WriteNetwork6(const wire::FlowKey& key, uint32_t length, uint8_t traffic_class, uint8_t* out) {
+  wire::WriteIpv6({.src = key.local,
+                   .dst = key.remote,
+                   .payload_length = static_cast<uint16_t>(length),
+                   .traffic_class = traffic_class,
+                   .hop_limit = kTtl,
+                   .protocol = wire::kProtocolTcp},
+                  out);
+  return wire::internal::SumShort(out + 8, 2 * wire::IpAddress::kSize);
+}
+
+// What goes into the checksum field, in memory order. `sum`: of the pseudo-header.
+uint16_t SegmentChecksum(uint64_t sum, std::span<const uint8_t> header, const TxFrame& frame) {
+  sum += wire::internal::SumShort(header.data(), header.size());
+  if (frame.slice_count == 1) {
+    sum += wire::internal::SumBytes(frame.slices[0].data, frame.slices[0].length);
+    return static_cast<uint16_t>(~wire::internal::FoldTo16(sum));
+  }
+  wire::InetSum text;
+  for (size_t i = 0; i < frame.slice_count; ++i) text.Add({frame.slices[i].data, frame.slices[i].length});
+  sum += wire::NetworkOrder(text.Folded());
+  return static_cast<uint16_t>(~wire::internal::FoldTo16(sum));
+}
+
+}  // namespace
 
 size_t Shard::Impl::PollTransmit(uint16_t interface, std::span<TxFrame> out) {
   if (interface >= ports.size()) return 0;
@@ -65,8 +108,15 @@ size_t Shard::Impl::EmitSegments(uint16_t interface, std::span<TxFrame> out) {
       }
       continue;
     }
+    if (!tcp::MayTransmit(slot.conn)) {
+      take_turn();
+      slot.Clear(kSlotTxQueued);
+      UpdateTimer(index);
+      continue;
+    }
     if (!UseNeighbour(slot.neighbour)) {
       take_turn();
+      UpdateTimer(index);
       neighbours[slot.neighbour].waiting.PushBack(slots, index);
       continue;
     }
@@ -91,8 +141,8 @@ size_t Shard::Impl::DrainConnection(uint32_t index, uint16_t interface, std::spa
   const Neighbour& neighbour = neighbours[slot.neighbour];
   const uint32_t budget = interface_config(interface).tso ? kTsoOctets : 0;
   size_t count = 0;
+  tcp::SegmentOut segment;
   while (count < out.size() && port.round_segments < kRoundSegments && port.round_octets < kRoundOctets) {
-    tcp::SegmentOut segment;
     segment.frame = &out[count];
     if (!tcp::PollTransmit(slot.conn, env, now, budget, segment)) {
       *exhausted = true;
@@ -105,6 +155,10 @@ size_t Shard::Impl::DrainConnection(uint32_t index, uint16_t interface, std::spa
     counters.tx_payload += segment.payload_length;
     if (segment.retransmission) ++counters.retransmitted_segments;
     if ((segment.flags & wire::kRst) != 0) ++counters.resets_sent;
+    if (!tcp::MayTransmit(slot.conn)) {
+      *exhausted = true;
+      break;
+    }
   }
   return count;
 }
@@ -124,52 +178,37 @@ void Shard::Impl::Blackhole(uint32_t index) {
   UpdateTimer(index);
 }
 
+// Headers from the key, straight into the frame; a TCP header with nothing but a timestamp takes no detour
+// either.
 void Shard::Impl::WriteHeaders(const Slot& slot, const Neighbour& neighbour, const tcp::SegmentOut& segment,
                                TxFrame& frame) {
   const InterfaceConfig& own = interface_config(neighbour.interface);
   const wire::FlowKey& key = slot.key;
-  const uint8_t ecn = segment.ecn_capable ? wire::kEcnCapable0 : wire::kEcnNotCapable;
-  uint8_t* link = frame.header.data();
+  uint8_t* const link = frame.header.data();
   std::memcpy(link, neighbour.link_header.data(), neighbour.link_header.size());
-  uint8_t* network = link + neighbour.link_header_length;
+  uint8_t* const network = link + neighbour.link_header_length;
   const bool ipv6 = !key.remote.IsV4();
-  uint8_t* tcp = network + (ipv6 ? wire::kIpv6Header : wire::kIpv4MinHeader);
-  const size_t tcp_header = wire::WriteTcp({.src_port = key.local_port,
-                                            .dst_port = key.remote_port,
-                                            .seq = segment.seq,
-                                            .ack = segment.ack,
-                                            .flags = segment.flags,
-                                            .window = segment.window,
-                                            .urgent = segment.urgent},
-                                           segment.options, tcp);
+  uint8_t* const tcp = network + (ipv6 ? wire::kIpv6Header : wire::kIpv4MinHeader);
+  wire::WriteTcpHeader({.src_port = key.local_port,
+                        .dst_port = key.remote_port,
+                        .seq = segment.seq,
+                        .ack = segment.ack,
+                        .flags = segment.flags,
+                        .window = segment.window,
+                        .urgent = segment.urgent},
+                       tcp);
+  const size_t tcp_header =
+      wire::kTcpMinHeader + wire::WriteTcpOptions(segment.options, tcp + wire::kTcpMinHeader);
+  tcp[12] = static_cast<uint8_t>(tcp_header / 4 << 4);
   const auto length = static_cast<uint32_t>(tcp_header + segment.payload_length);
-  if (ipv6) {
-    wire::WriteIpv6({.src = key.local,
-                     .dst = key.remote,
-                     .payload_length = static_cast<uint16_t>(length),
-                     .traffic_class = ecn,
-                     .hop_limit = kTtl,
-                     .protocol = wire::kProtocolTcp},
-                    network);
-  } else {
-    // RFC 6864 4.1: an atomic datagram needs no identification.
-    wire::WriteIpv4({.src = key.local,
-                     .dst = key.remote,
-                     .total_length = static_cast<uint16_t>(wire::kIpv4MinHeader + length),
-                     .dont_fragment = true,
-                     .traffic_class = ecn,
-                     .ttl = kTtl,
-                     .protocol = wire::kProtocolTcp},
-                    network);
-  }
-  wire::InetSum sum = wire::PseudoHeaderSum(key.local, key.remote, wire::kProtocolTcp, length);
+  const uint8_t ecn = segment.ecn_capable ? wire::kEcnCapable0 : wire::kEcnNotCapable;
+  uint64_t sum = ipv6 ? WriteNetwork6(key, length, ecn, network) : WriteNetwork4(key, length, ecn, network);
+  sum += wire::NetworkOrder(length) + uint64_t{wire::NetworkOrder(uint16_t{wire::kProtocolTcp})};
   frame.needs_tcp_checksum = own.tx_tcp_checksum_offload || segment.tso_segment != 0;
   if (frame.needs_tcp_checksum) {
-    wire::StoreBe16(tcp + wire::kTcpChecksumOffset, sum.Folded());
+    wire::StoreRaw(tcp + wire::kTcpChecksumOffset, wire::internal::FoldTo16(sum));
   } else {
-    sum.Add({tcp, tcp_header});
-    for (size_t i = 0; i < frame.slice_count; ++i) sum.Add({frame.slices[i].data, frame.slices[i].length});
-    wire::StoreBe16(tcp + wire::kTcpChecksumOffset, sum.Checksum());
+    wire::StoreRaw(tcp + wire::kTcpChecksumOffset, SegmentChecksum(sum, {tcp, tcp_header}, frame));
   }
   frame.needs_ip_checksum = own.tx_ip_checksum_offload && !ipv6;
   frame.is_ipv6 = ipv6;

@@ -29,15 +29,12 @@ void Shard::Impl::Input(std::span<RxFrame> frames, uint16_t interface) {
 // Each stage starts the memory accesses of the next for the whole burst, so that their latencies overlap.
 void Shard::Impl::InputBurst(std::span<RxFrame> frames, uint16_t interface) {
   for (const RxFrame& frame : frames) PrefetchFrame(frame);
+  const bool common = env.fast_path && interface < config.interfaces.size();
   size_t segments = 0;
   for (const RxFrame& frame : frames) {
     RxPacket& p = burst[segments];
-    bool is_tcp = false;
-    DropReason drop = ParseLink(frame, interface, p);
-    if (drop == DropReason::kNone) drop = InputNetwork(p, interface, &is_tcp);
-    if (!is_tcp) {
-      Finish(p, drop);
-      continue;
+    if (!common || !ParseCommon(frame, config.interfaces[interface], p)) {
+      if (!InputOther(frame, interface, p)) continue;
     }
     p.hash = flows.Hash(p.key);
     flows.Prefetch(p.hash);
@@ -47,6 +44,15 @@ void Shard::Impl::InputBurst(std::span<RxFrame> frames, uint16_t interface) {
   for (size_t i = 0; i < segments; ++i) Finish(burst[i], InputTcp(burst[i]));
 }
 
+// The long way. True when `p` is a segment that awaits its look-up; else it has been dealt with.
+bool Shard::Impl::InputOther(const RxFrame& frame, uint16_t interface, RxPacket& p) {
+  bool is_tcp = false;
+  DropReason drop = ParseLink(frame, interface, p);
+  if (drop == DropReason::kNone) drop = InputNetwork(p, interface, &is_tcp);
+  if (!is_tcp) Finish(p, drop);
+  return is_tcp;
+}
+
 // The only place where a received frame is counted, so that frames in and outcomes always add up.
 void Shard::Impl::Finish(RxPacket& p, DropReason drop) {
   if (drop == DropReason::kNone) {
@@ -54,6 +60,7 @@ void Shard::Impl::Finish(RxPacket& p, DropReason drop) {
   } else {
     counters.drops.Count(drop);
   }
+  if (p.buffer == nullptr) return;
   // A frame may have come in several pieces.
   for (Buffer* piece = p.buffer; piece != nullptr;) {
     Buffer* next = piece->next;

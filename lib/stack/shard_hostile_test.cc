@@ -118,6 +118,48 @@ class ShardHostileTest : public ShardTest {
   std::array<Expected, 16> expected_;
 };
 
+// One host of its own, so that two can be compared.
+class Replay : public ShardHostileTest {
+ public:
+  using Step = std::array<uint64_t, 6>;
+  struct Fate {
+    std::vector<Step> steps;
+    std::vector<uint64_t> drops;
+  };
+
+  Fate Run(bool fast) {
+    Fate fate;
+    Start();
+    shard().SetFastPath(fast);
+    Listen(7, 8);
+    for (int i = 0; i < 20'000; ++i) {
+      Bytes frame = Plausible();
+      if (rng_.Bernoulli(400'000)) Damage(frame);
+      RxFrame rx{.buffer = pool_.AllocateWith(frame)};
+      if (rng_.Bernoulli(500'000)) rx.ip_checksum = rx.l4_checksum = ChecksumState::kGood;
+      GiveFrame(rx);
+      Work();
+      const ShardCounters& c = shard().counters();
+      fate.steps.push_back({c.rx_consumed, c.tx_frames, c.rx_payload, c.tx_payload, c.accepted, c.closed});
+    }
+    for (size_t r = 1; r < kDropReasonCount; ++r) fate.drops.push_back(Dropped(static_cast<DropReason>(r)));
+    TearDown();
+    return fate;
+  }
+
+ private:
+  void TestBody() override {}
+};
+
+// Every frame on the long way as well: nothing that can be seen may differ, whatever the bytes.
+TEST(ShardFastPath, IsTheSlowPathOnly) {
+  const Replay::Fate fast = Replay().Run(true);
+  const Replay::Fate slow = Replay().Run(false);
+  for (size_t i = 0; i < fast.steps.size(); ++i)
+    ASSERT_EQ(fast.steps[i], slow.steps[i]) << "after frame " << i;
+  EXPECT_EQ(fast.drops, slow.drops);
+}
+
 TEST_F(ShardHostileTest, SurvivesAndCounts) {
   Start();
   Listen(7, 8);

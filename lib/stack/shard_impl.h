@@ -65,7 +65,6 @@ struct Shard::Impl {
   static constexpr uint32_t kRoundSegments = 64;
   static constexpr uint32_t kRoundOctets = 64 * 1024;
   static constexpr uint32_t kTsoOctets = 60 * 1024;
-  static constexpr uint8_t kTtl = 64;
   static constexpr size_t kMaxNotices = 256;
 
   // An interface while it runs.
@@ -81,8 +80,13 @@ struct Shard::Impl {
   // ---- rx.cc: bursts and the link layer ----
   void Input(std::span<RxFrame> frames, uint16_t interface);
   void InputBurst(std::span<RxFrame> frames, uint16_t interface);
+  bool InputOther(const RxFrame& frame, uint16_t interface, RxPacket& p);
   DropReason ParseLink(const RxFrame& frame, uint16_t interface, RxPacket& p);
   void Finish(RxPacket& p, DropReason drop);
+
+  // ---- rx_common.cc ----
+  // False, with nothing but `p` changed, when the frame is not of the common kind.
+  bool ParseCommon(const RxFrame& frame, const InterfaceConfig& own, RxPacket& p);
 
   // ---- ip_input.cc ----
   // Parses up to the transport. kNone with protocol TCP: the packet awaits its look-up; kNone otherwise:
@@ -161,7 +165,13 @@ struct Shard::Impl {
   void BuildLinkHeader(Neighbour& n) const;
   void ReleaseWaiters(uint32_t neighbour);
   void FailWaiters(uint32_t neighbour);
-  bool UseNeighbour(uint32_t neighbour);  // true when frames can be sent to it now
+  // True when frames can be sent to it now.
+  bool UseNeighbour(uint32_t neighbour) {
+    Neighbour& n = neighbours[neighbour];
+    n.used = true;
+    return n.state == NeighbourState::kReachable || AskForNeighbour(neighbour);
+  }
+  bool AskForNeighbour(uint32_t neighbour);
   void Ask(uint32_t neighbour, NeighbourAction action);
   bool AdvanceNeighbours();
   void TellOthers(const NeighbourNotice& notice);

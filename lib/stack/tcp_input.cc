@@ -6,13 +6,14 @@ namespace tern::stack {
 
 FlowId Shard::Impl::FindFlow(const wire::FlowKey& key, uint64_t hash) const {
   return flows.Find(hash, [&](FlowId id) {
+    if (id.kind() == FlowKind::kConnection) [[likely]]
+      return slots[id.index()].key == key;
     switch (id.kind()) {
-      case FlowKind::kConnection:
-        return slots[id.index()].key == key;
       case FlowKind::kHalfOpen:
         return half_open[id.index()].key == key;
       case FlowKind::kTimeWait:
         return time_wait[id.index()].Matches(key);
+      case FlowKind::kConnection:
       case FlowKind::kNone:
         break;
     }

@@ -175,13 +175,36 @@ uint32_t Advance(const Context& ctx, const SegmentView& segment) {
   return acked.acked - acked.sacked;
 }
 
+// An ACK that moves SND.UNA while nothing is wrong and nothing is reported: TakeAck without what cannot
+// apply.
+void TakePlainAck(const Context& ctx, const SegmentView& segment) {
+  Connection& conn = ctx.conn;
+  const uint32_t flight_before = conn.snd_una.DistanceTo(conn.snd_nxt);
+  uint32_t delivered = conn.snd_una.DistanceTo(segment.ack);
+  if (Instant sent_at; conn.records.AckOnly(*ctx.env.records, segment.ack, &sent_at)) {
+    conn.snd_una = segment.ack;
+    ReleaseAcked(ctx);
+    conn.rtt.Update(ctx.now - sent_at);
+    if (Unsent(conn) != 0 || conn.Is(kFinQueued)) ctx.effects.transmit = true;
+  } else {
+    delivered = Advance(ctx, segment);
+  }
+  UpdateSendWindow(ctx, segment);
+  GrowWindow(ctx, flight_before, delivered);
+  RestartTimer(ctx);
+}
+
 }  // namespace
 
 void TakeAck(const Context& ctx, const SegmentView& segment) {
   Connection& conn = ctx.conn;
+  const bool advances = segment.ack.After(conn.snd_una);
+  if (advances && !conn.Is(kSlowPathOnly) && segment.options.sack_count == 0) {
+    TakePlainAck(ctx, segment);
+    return;
+  }
   const uint32_t flight_before = conn.snd_una.DistanceTo(conn.snd_nxt);
   const uint32_t window = static_cast<uint32_t>(segment.window) << conn.snd_scale;
-  const bool advances = segment.ack.After(conn.snd_una);
   const bool duplicate = !advances && IsDuplicateAck({.ack = segment.ack,
                                                       .snd_una = conn.snd_una,
                                                       .snd_nxt = conn.snd_nxt,

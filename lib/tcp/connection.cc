@@ -172,10 +172,6 @@ void RefreshSlowPath(const Context& ctx) {
   }
 }
 
-Instant NextDeadline(const Connection& conn, Instant now) {
-  return Deadline::Earliest(now, conn.retransmit_at, conn.ack_at, conn.slow_at);
-}
-
 void ReleaseAll(Connection& conn, Environment& env, BufferChain& released) {
   RingDrain(conn.rx_tail, released);
   RingDrain(conn.tx_tail, released);

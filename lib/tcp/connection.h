@@ -183,12 +183,20 @@ void OnSegment(Connection& conn, Environment& env, SegmentView& segment, Instant
 void OnTimer(Connection& conn, Environment& env, Instant now, Effects& effects);
 
 // Earliest deadline, or Never. May be early by one wheel tick, never late.
-Instant NextDeadline(const Connection& conn, Instant now);
+inline Instant NextDeadline(const Connection& conn, Instant now) {
+  return Deadline::Earliest(now, conn.retransmit_at, conn.ack_at, conn.slow_at);
+}
 
 // Writes the next segment due into `out` and commits to it: what was returned counts as sent. False, with
 // nothing changed, when there is nothing to send. `payload_budget` bounds the octets of one segment when it
 // exceeds the MSS (segmentation offload); 0 means one MSS. REQUIRES: out.frame is set.
 bool PollTransmit(Connection& conn, Environment& env, Instant now, uint32_t payload_budget, SegmentOut& out);
+
+// False: PollTransmit would find nothing. True says only that it is worth asking. From the hot state alone.
+inline bool MayTransmit(const Connection& conn) {
+  return conn.tx_next != nullptr || conn.Is(kSlowPathOnly | kFinQueued) ||
+         conn.ack_debt.Decision() == AckDecision::kNow;
+}
 
 // ---- What an application does ----
 

@@ -131,10 +131,4 @@ void TakeText(const Context& ctx, SegmentView& segment) {
   if (part.fin) TakeFin(ctx);
 }
 
-void NoteWindowOpened(Connection& conn, Effects& effects) {
-  if (conn.Is(kFinReceived) || !UpdateWorthSending(WindowState(conn))) return;
-  conn.ack_debt.OnUrgent();
-  effects.transmit = true;
-}
-
 }  // namespace tern::tcp

@@ -30,14 +30,18 @@ class Deadline {
   // The first of three, in one go: this is asked after every event of a connection.
   static constexpr Instant Earliest(Instant now, Deadline a, Deadline b, Deadline c) {
     const int64_t now_ticks = now.nanos() >> kShift;
-    const int64_t ahead = std::min({a.Ahead(now_ticks), b.Ahead(now_ticks), c.Ahead(now_ticks)});
+    const int32_t ahead = TicksAhead(static_cast<uint32_t>(now_ticks), a, b, c);
     return ahead == kUnset ? Instant::Never() : Instant::FromNanos((now_ticks + ahead) << kShift);
+  }
+  // The same in ticks from `now_ticks` on (now >> kShift, modulo 2^32); kUnset when none is set.
+  static constexpr int32_t kUnset = INT32_MAX;
+  static constexpr int32_t TicksAhead(uint32_t now_ticks, Deadline a, Deadline b, Deadline c) {
+    return std::min(std::min(a.Ahead(now_ticks), b.Ahead(now_ticks)), c.Ahead(now_ticks));
   }
 
  private:
-  static constexpr int64_t kUnset = int64_t{1} << 40;
-  constexpr int64_t Ahead(int64_t now_ticks) const {
-    return IsSet() ? static_cast<int32_t>(ticks_ - static_cast<uint32_t>(now_ticks)) : kUnset;
+  constexpr int32_t Ahead(uint32_t now_ticks) const {
+    return IsSet() ? static_cast<int32_t>(ticks_ - now_ticks) : kUnset;
   }
 
   uint32_t ticks_ = 0;

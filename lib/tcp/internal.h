@@ -81,7 +81,11 @@ void TakeText(const Context& ctx, SegmentView& segment);
 // In-order data for the application; `buffer` is exactly the payload at RCV.NXT.
 void TakeInOrder(const Context& ctx, Buffer* buffer);
 // After the application read: tells the peer where that is worth a segment.
-void NoteWindowOpened(Connection& conn, Effects& effects);
+inline void NoteWindowOpened(Connection& conn, Effects& effects) {
+  if (conn.Is(kFinReceived) || !UpdateWorthSending(WindowState(conn))) return;
+  conn.ack_debt.OnUrgent();
+  effects.transmit = true;
+}
 
 // Acts on what the debt has become.
 inline void NoteAckDecision(const Context& ctx, AckDecision decision) {

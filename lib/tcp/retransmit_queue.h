@@ -60,6 +60,19 @@ class RetransmitQueue {
   // acknowledges nothing (before it) or everything (after it).
   AckResult AckTo(RecordPool& pool, SeqNum una);
 
+  // The commonest acknowledgement, without the questions of AckTo: `una` ends the one record there is, which
+  // was sent once and carries no mark. False, and nothing changed, when it is not that. `*sent_at`: an RTT
+  // sample (Karn allows it).
+  bool AckOnly(RecordPool& pool, SeqNum una, Instant* sent_at) {
+    if (head_ == kNoSlot || head_ != tail_) return false;
+    const SendRecord& record = pool[head_];
+    if (record.marks != 0 || record.retransmits != 0 || record.end() != una) return false;
+    *sent_at = record.sent_at;
+    pool.Release(head_);
+    head_ = tail_ = kNoSlot;
+    return true;
+  }
+
   // Cuts a record in two: `index` keeps the first `octets`, a new record with the same history follows it.
   // False, and nothing changed, when the pool is empty or `octets` does not lie strictly inside.
   bool Split(RecordPool& pool, uint32_t index, uint32_t octets);

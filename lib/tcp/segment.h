@@ -46,6 +46,17 @@ struct SegmentOut {
   uint16_t tso_segment = 0;  // not 0: payload is to be cut into segments of this many octets
   wire::TcpOptions options;
   TxFrame* frame = nullptr;
+
+  // Empty again, the frame kept. What only a flag or a count gives a meaning stays as it is.
+  void Clear() {
+    urgent = 0;
+    flags = 0;
+    retransmission = ecn_capable = false;
+    payload_length = 0;
+    tso_segment = 0;
+    options.Clear();
+    frame->slice_count = 0;
+  }
 };
 
 }  // namespace tern::tcp

@@ -54,6 +54,17 @@ void CommitAck(Connection& conn, SegmentOut& out, bool pure) {
 // slices. Returns the octets covered; `buffer` is then the one where the next octet lies, or nullptr at the
 // end.
 uint32_t GatherSlices(const Connection& conn, Buffer*& buffer, SeqNum seq, uint32_t length, TxFrame& frame) {
+  if (buffer != nullptr) {
+    // Most often it is all in one buffer.
+    const uint32_t offset = SeqNum(buffer->tag).DistanceTo(seq);
+    const uint32_t rest = buffer->length - offset;
+    if (length <= rest) {
+      frame.slices[0] = {buffer->data + offset, length, buffer};
+      frame.slice_count = 1;
+      if (length == rest) buffer = RingNext(conn.tx_tail, buffer);
+      return length;
+    }
+  }
   uint32_t covered = 0;
   frame.slice_count = 0;
   while (buffer != nullptr && covered < length && frame.slice_count < TxFrame::kMaxSlices) {
@@ -204,6 +215,14 @@ SendDecision Decide(const Connection& conn, const Environment& env, uint32_t roo
   return DecideSend(in);
 }
 
+// What DecideSend answers most often, without its questions: all that waits is one segment at the most, and
+// nothing stands against it.
+bool SendsAllNow(const Connection& conn, uint32_t unsent, uint32_t room) {
+  const uint32_t flight = conn.snd_una.DistanceTo(conn.snd_nxt);
+  return unsent <= room && flight + unsent <= std::min(conn.snd_wnd, conn.cwnd) &&
+         (conn.Is(kNoDelay) || conn.records.empty()) && !conn.Is(kSlowPathOnly | kCork);
+}
+
 // RFC 9293 3.10.4: FIN follows the last octet queued, in the same segment when there is one.
 bool FinIsDue(const Connection& conn, uint32_t length) {
   return conn.Is(kFinQueued) && !FinSent(conn) && conn.snd_nxt + length == conn.snd_end;
@@ -228,8 +247,9 @@ bool EmitNew(Connection& conn, Environment& env, Instant now, uint32_t payload_b
   FillOptions(conn, env, now, out);
   const uint32_t room = SegmentRoom(conn, out);
   SendDecision decision;
-  if (Unsent(conn) != 0) {
-    decision = Decide(conn, env, room, payload_budget);
+  if (const uint32_t unsent = Unsent(conn); unsent != 0) {
+    decision = SendsAllNow(conn, unsent, room) ? SendDecision{.length = unsent, .push = true}
+                                               : Decide(conn, env, room, payload_budget);
     if (decision.length == 0) {
       ArmPersist(conn, env, now, decision.hold);
       return false;
@@ -265,13 +285,6 @@ bool EmitAck(Connection& conn, Environment& env, Instant now, SegmentOut& out) {
   return true;
 }
 
-void ResetOut(SegmentOut& out) {
-  TxFrame* frame = out.frame;
-  out = SegmentOut();
-  out.frame = frame;
-  frame->slice_count = 0;
-}
-
 }  // namespace
 
 bool PollTransmit(Connection& conn, Environment& env, Instant now, uint32_t payload_budget, SegmentOut& out) {
@@ -279,7 +292,7 @@ bool PollTransmit(Connection& conn, Environment& env, Instant now, uint32_t payl
   const bool slow = conn.Is(kSlowPathOnly);
   const bool has_text = conn.tx_next != nullptr || FinIsDue(conn, 0);
   if (!slow && !has_text && conn.ack_debt.Decision() != AckDecision::kNow) return false;
-  ResetOut(out);
+  out.Clear();
   switch (conn.state) {
     case State::kClosed:
       return false;
@@ -292,15 +305,15 @@ bool PollTransmit(Connection& conn, Environment& env, Instant now, uint32_t payl
   }
   if (slow && MayResend(conn, (*env.cold)[conn.cold])) {
     if (EmitRetransmission(conn, env, now, /*speculative=*/false, out)) return true;
-    ResetOut(out);
+    out.Clear();
   }
   if (has_text) {
     if (EmitNew(conn, env, now, payload_budget, out)) return true;
-    ResetOut(out);
+    out.Clear();
   }
   if (slow && MaySpeculate(conn, (*env.cold)[conn.cold])) {
     if (EmitRetransmission(conn, env, now, /*speculative=*/true, out)) return true;
-    ResetOut(out);
+    out.Clear();
   }
   return EmitAck(conn, env, now, out);
 }

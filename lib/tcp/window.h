@@ -2,6 +2,7 @@
 #ifndef TERN_TCP_WINDOW_H_
 #define TERN_TCP_WINDOW_H_
 
+#include <algorithm>
 #include <cstdint>
 
 #include "base/seq_num.h"
@@ -34,20 +35,69 @@ struct WindowOffer {
 // moves right only by a useful step (3.8.6.2.2: min(RCV.BUFF / 2, a segment)). Where the edge stays, the
 // field is rounded up, as far as `free` plus less than one scale unit allows; beyond that the header may say
 // less than one unit below right_edge. Octets up to right_edge are acceptable all the same.
-WindowOffer OfferWindow(const ReceiveWindow& window);
+inline WindowOffer OfferWindow(const ReceiveWindow& window);
 
 // Whether the application's reading has opened the window so far that the peer should be told without waiting
 // for a segment that carries it: the offer at least doubles.
-bool UpdateWorthSending(const ReceiveWindow& window);
+inline bool UpdateWorthSending(const ReceiveWindow& window);
 
 // ---- What the peer offers ----
 
 // RFC 9293 3.10.7.4, fifth: only a segment newer than the one the window was last taken from may change it.
-bool WindowUpdateIsNewer(SeqNum seg_seq, SeqNum seg_ack, SeqNum snd_wl1, SeqNum snd_wl2);
+inline bool WindowUpdateIsNewer(SeqNum seg_seq, SeqNum seg_ack, SeqNum snd_wl1, SeqNum snd_wl2) {
+  return snd_wl1.Before(seg_seq) || (snd_wl1 == seg_seq && snd_wl2.AtOrBefore(seg_ack));
+}
 
 // Octets beyond SND.NXT that the peer's window allows. 0 when it was shrunk below what is in flight (3.8.6,
 // SHLD-16).
-uint32_t UsableWindow(SeqNum snd_una, SeqNum snd_nxt, uint32_t snd_wnd);
+inline uint32_t UsableWindow(SeqNum snd_una, SeqNum snd_nxt, uint32_t snd_wnd) {
+  const uint32_t in_flight = snd_una.DistanceTo(snd_nxt);
+  return snd_wnd > in_flight ? snd_wnd - in_flight : 0;
+}
+
+// ---- Every segment sent asks these, so they are here ----
+
+namespace internal {
+
+inline constexpr uint32_t kMaxWindowField = 0xffff;
+
+// RCV.WND: what is still open of the last offer.
+inline uint32_t CurrentWindow(const ReceiveWindow& window) {
+  return window.rcv_adv.After(window.rcv_nxt) ? window.rcv_nxt.DistanceTo(window.rcv_adv) : 0;
+}
+
+// The window that `free` allows, as far as the header can say it; no more than `current` when the step is too
+// small to be worth offering.
+inline uint32_t NextWindow(const ReceiveWindow& window, uint32_t current) {
+  const uint32_t unit = 1u << window.shift;
+  const uint32_t wanted = std::min(window.free, kMaxWindowField << window.shift) & ~(unit - 1);
+  // RFC 9293 3.8.6.2.2: no step smaller than half the buffer or one segment, whichever is less.
+  const uint32_t step = std::max(std::min(window.buffer / 2, window.rmss), 1u);
+  return wanted >= current && wanted - current >= step ? wanted : current;
+}
+
+}  // namespace internal
+
+inline WindowOffer OfferWindow(const ReceiveWindow& window) {
+  const uint32_t current = internal::CurrentWindow(window);
+  const uint32_t next = internal::NextWindow(window, current);
+  const auto units_up = [&window](uint64_t octets) {
+    return (octets + (uint64_t{1} << window.shift) - 1) >> window.shift;
+  };
+  // RFC 9293 3.8.6 (SHLD-14): rounding down would take back what was offered. But rounding up each time would
+  // let the edge creep ahead of the room by what single octets move it, so never past the room rounded up
+  // once; there the header may say less than one unit too little, which RFC 7323 2.4 tells senders to expect.
+  uint64_t field = std::min(units_up(next), units_up(window.free));
+  field = std::min<uint64_t>(std::max<uint64_t>(field, next >> window.shift), internal::kMaxWindowField);
+  const SeqNum told = window.rcv_nxt + (static_cast<uint32_t>(field) << window.shift);
+  return {.field = static_cast<uint16_t>(field), .right_edge = Later(window.rcv_adv, told)};
+}
+
+inline bool UpdateWorthSending(const ReceiveWindow& window) {
+  const uint32_t current = internal::CurrentWindow(window);
+  const uint32_t next = internal::NextWindow(window, current);
+  return next > current && next / 2 >= current;
+}
 
 }  // namespace tern::tcp
 

@@ -126,7 +126,9 @@ size_t TcpOptionsLength(const TcpOptions& options) {
   return LengthWithoutSack(options) + (blocks == 0 ? 0 : 2 + kSackHead + blocks * kSackBlock);
 }
 
-size_t WriteTcpOptions(const TcpOptions& options, uint8_t* out) {
+namespace internal {
+
+size_t WriteAllTcpOptions(const TcpOptions& options, uint8_t* out) {
   uint8_t* p = out;
   if (options.has_mss) {
     StoreBe32(p, 0x02040000u | options.mss);
@@ -153,6 +155,8 @@ size_t WriteTcpOptions(const TcpOptions& options, uint8_t* out) {
   }
   return static_cast<size_t>(p - out);
 }
+
+}  // namespace internal
 
 std::string FlagsToString(TcpFlags flags) {
   constexpr std::string_view kNames[] = {"FIN", "SYN", "RST", "PSH", "ACK", "URG", "ECE", "CWR"};
