@@ -35,6 +35,7 @@ void EthdevDevice::Transmit(uint16_t q, std::span<const TxFrame> frames) {
     queue.staged_head = 0;
   }
   uint64_t rejected = 0;
+  uint64_t bytes = 0;
   for (const TxFrame& frame : frames) {
     rte_mbuf* mbuf = queue.composer->Compose(frame);
     if (mbuf == nullptr || queue.staged_head + queue.staged_count == kStaged) [[unlikely]] {
@@ -44,9 +45,12 @@ void EthdevDevice::Transmit(uint16_t q, std::span<const TxFrame> frames) {
       continue;
     }
     queue.staged_offloads |= (mbuf->ol_flags & kDeviceWork) != 0;
+    bytes += mbuf->pkt_len;
     queue.staged[queue.staged_head + queue.staged_count++] = mbuf;
   }
   if (rejected > 0) queue.tx_rejected.Add(rejected);
+  // Counted as they are staged: once the driver has them they may be gone.
+  queue.tx_bytes.Add(bytes);
   PushStaged(q, queue);
 }
 
@@ -86,15 +90,9 @@ void EthdevDevice::PushStaged(uint16_t q, Queue& queue) {
   if (queue.staged_count == 0) return;
   if (queue.staged_offloads && !PrepareStaged(q, queue)) return;
   uint64_t frames = 0;
-  uint64_t bytes = 0;
   while (queue.staged_count > 0) {
-    // The lengths have to be read before the driver may free the mbufs.
     const auto count = static_cast<uint16_t>(std::min(queue.staged_count, kBurst));
-    rte_mbuf** burst = queue.staged.data() + queue.staged_head;
-    std::array<uint32_t, kBurst> lengths;
-    for (uint16_t i = 0; i < count; ++i) lengths[i] = burst[i]->pkt_len;
-    const uint16_t sent = rte_eth_tx_burst(port_, q, burst, count);
-    for (uint16_t i = 0; i < sent; ++i) bytes += lengths[i];
+    const uint16_t sent = rte_eth_tx_burst(port_, q, queue.staged.data() + queue.staged_head, count);
     frames += sent;
     queue.staged_head += sent;
     queue.staged_count -= sent;
@@ -103,7 +101,6 @@ void EthdevDevice::PushStaged(uint16_t q, Queue& queue) {
   }
   if (frames > 0) {
     queue.tx_frames.Add(frames);
-    queue.tx_bytes.Add(bytes);
     queue.reclaim_tries = kReclaimTries;
   }
   if (queue.staged_count == 0) {

@@ -15,6 +15,8 @@
 #include "base/prng.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size);
+// How many packets a target that takes packets was shown.
+extern "C" __attribute__((weak)) uint64_t TernFuzzPackets();
 
 namespace {
 
@@ -37,8 +39,12 @@ int RunRandom(uint64_t seed, uint64_t count) {
     for (uint8_t& byte : bytes) byte = static_cast<uint8_t>(prng.Next32());
     if (LLVMFuzzerTestOneInput(bytes.data(), bytes.size()) != 0) return 1;
   }
-  std::printf("%llu random inputs from seed %llu\n", static_cast<unsigned long long>(count),
+  std::printf("%llu random inputs from seed %llu", static_cast<unsigned long long>(count),
               static_cast<unsigned long long>(seed));
+  if (TernFuzzPackets != nullptr) {
+    std::printf(", %llu packets", static_cast<unsigned long long>(TernFuzzPackets()));
+  }
+  std::printf("\n");
   return 0;
 }
 
