@@ -37,15 +37,15 @@ uint32_t WriteNetwork6(const wire::FlowKey& key, uint32_t length, uint8_t traffi
 }
 
 // What goes into the checksum field, in memory order. `sum`: of the pseudo-header.
-uint16_t SegmentChecksum(uint64_t sum, std::span<const uint8_t> header, const TxFrame& frame) {
-  sum += wire::internal::SumShort(header.data(), header.size());
+uint16_t SegmentChecksum(uint64_t sum, const uint8_t* header, size_t header_length, const TxFrame& frame) {
+  sum = wire::internal::AddShort(sum, header, header_length);
   if (frame.slice_count == 1) {
-    sum += wire::internal::SumBytes(frame.slices[0].data, frame.slices[0].length);
-    return static_cast<uint16_t>(~wire::internal::FoldTo16(sum));
+    sum = wire::internal::AddBytes(sum, frame.slices[0].data, frame.slices[0].length);
+  } else if (frame.slice_count != 0) {
+    wire::InetSum text;
+    for (size_t i = 0; i < frame.slice_count; ++i) text.Add({frame.slices[i].data, frame.slices[i].length});
+    sum = wire::internal::AddCarry(sum, wire::NetworkOrder(text.Folded()));
   }
-  wire::InetSum text;
-  for (size_t i = 0; i < frame.slice_count; ++i) text.Add({frame.slices[i].data, frame.slices[i].length});
-  sum += wire::NetworkOrder(text.Folded());
   return static_cast<uint16_t>(~wire::internal::FoldTo16(sum));
 }
 
@@ -208,7 +208,7 @@ void Shard::Impl::WriteHeaders(const Slot& slot, const Neighbour& neighbour, con
   if (frame.needs_tcp_checksum) {
     wire::StoreRaw(tcp + wire::kTcpChecksumOffset, wire::internal::FoldTo16(sum));
   } else {
-    wire::StoreRaw(tcp + wire::kTcpChecksumOffset, SegmentChecksum(sum, {tcp, tcp_header}, frame));
+    wire::StoreRaw(tcp + wire::kTcpChecksumOffset, SegmentChecksum(sum, tcp, tcp_header, frame));
   }
   frame.needs_ip_checksum = own.tx_ip_checksum_offload && !ipv6;
   frame.is_ipv6 = ipv6;

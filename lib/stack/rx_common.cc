@@ -79,7 +79,7 @@ bool SumIsGood(const Network& network) {
   const uint64_t pseudo =
       AddCarry(network.addresses, uint64_t{wire::NetworkOrder(static_cast<uint32_t>(network.length))} +
                                       uint64_t{wire::NetworkOrder(uint16_t{wire::kProtocolTcp})});
-  const uint64_t sum = AddCarry(pseudo, wire::internal::SumBytes(network.tcp, network.length));
+  const uint64_t sum = wire::internal::AddBytes(pseudo, network.tcp, network.length);
   return wire::internal::FoldTo16(sum) == 0xffff;
 }
 

@@ -67,8 +67,8 @@ constexpr uint64_t AddCarry(uint64_t a, uint64_t b) {
   return a + (a < b ? 1 : 0);
 }
 
-inline uint32_t SumShort(const uint8_t* p, size_t n) {
-  uint64_t sum = 0;
+// Adds to a sum in progress, at an even offset.
+inline uint64_t AddShort(uint64_t sum, const uint8_t* p, size_t n) {
   for (; n >= 32; n -= 32, p += 32) {
     sum = AddCarry(sum, LoadRaw<uint64_t>(p));
     sum = AddCarry(sum, LoadRaw<uint64_t>(p + 8));
@@ -76,11 +76,18 @@ inline uint32_t SumShort(const uint8_t* p, size_t n) {
     sum = AddCarry(sum, LoadRaw<uint64_t>(p + 24));
   }
   for (; n >= 8; n -= 8, p += 8) sum = AddCarry(sum, LoadRaw<uint64_t>(p));
-  return FoldTo32(AddCarry(sum, LoadTail(p, n)));
+  return n == 0 ? sum : AddCarry(sum, LoadTail(p, n));
 }
+
+inline uint32_t SumShort(const uint8_t* p, size_t n) { return FoldTo32(AddShort(0, p, n)); }
 
 inline uint32_t SumBytes(const uint8_t* p, size_t n) {
   return n <= kInlineSumLimit ? SumShort(p, n) : checksum_kernel->sum(p, n);
+}
+
+// As AddShort, for spans of any length.
+inline uint64_t AddBytes(uint64_t sum, const uint8_t* p, size_t n) {
+  return n <= kInlineSumLimit ? AddShort(sum, p, n) : AddCarry(sum, checksum_kernel->sum(p, n));
 }
 
 }  // namespace internal
