@@ -12,7 +12,7 @@ namespace {
 // Made in one go: large enough that the call does not matter, small enough to stay in the nearest cache.
 constexpr size_t kPiece = 16 * 1024;
 
-std::span<uint8_t> AsOctets(std::span<std::byte> bytes) {
+std::span<uint8_t> WritableOctets(std::span<std::byte> bytes) {
   return {reinterpret_cast<uint8_t*>(bytes.data()), bytes.size()};
 }
 
@@ -38,16 +38,16 @@ SendResult PatternSender::SendPiece(Worker& worker, Connection conn, size_t size
     // later.
     std::array<std::byte, 256> little;
     const auto piece = std::span(little).first(std::min(size, little.size()));
-    FillPattern(phase_, octets_, AsOctets(piece));
+    FillPattern(phase_, octets_, WritableOctets(piece));
     const SendResult result = conn.Send(std::span<const std::byte>(piece));
-    if (hashed_) hash_.Add(AsOctets(piece).first(result.taken));
+    if (hashed_) hash_.Add(WritableOctets(piece).first(result.taken));
     return result;
   }
   const StreamHash hash_before = hash_;
   uint64_t at = octets_;
   for (const std::span<std::byte> piece : payload) {
-    FillPattern(phase_, at, AsOctets(piece));
-    if (hashed_) hash_.Add(AsOctets(piece));
+    FillPattern(phase_, at, WritableOctets(piece));
+    if (hashed_) hash_.Add(WritableOctets(piece));
     at += piece.size();
   }
   const SendResult result = conn.Send(std::move(payload));

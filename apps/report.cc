@@ -73,7 +73,7 @@ void Report::Count(std::string key, std::string label, uint64_t value) {
   Add(std::move(key), std::move(label), Grouped(value), absl::StrCat(value));
 }
 
-void Report::Number(std::string key, std::string label, double value, int digits, std::string unit) {
+void Report::Number(std::string key, std::string label, double value, int digits, const std::string& unit) {
   std::string text = absl::StrFormat("%.*f", digits, value);
   if (!unit.empty()) absl::StrAppend(&text, " ", unit);
   Add(std::move(key), std::move(label), std::move(text), absl::StrFormat("%.6g", value));

@@ -19,7 +19,7 @@ class Report {
 
   void Count(std::string key, std::string label, uint64_t value);
   // `digits` after the point, for people; `unit` too.
-  void Number(std::string key, std::string label, double value, int digits = 1, std::string unit = "");
+  void Number(std::string key, std::string label, double value, int digits = 1, const std::string& unit = "");
   void Text(std::string key, std::string label, std::string value);
   void Flag(std::string key, std::string label, bool value);
   void Octets(std::string key, std::string label, uint64_t octets);

@@ -46,7 +46,7 @@ absl::Status Runner::Open() {
     results_.push_back(std::make_unique<LoadResult>());
     loads_.push_back(nullptr);
   }
-  const absl::Status status = stack_->AddTask([this](Worker& worker) -> std::unique_ptr<Task> {
+  absl::Status status = stack_->AddTask([this](Worker& worker) -> std::unique_ptr<Task> {
     const auto i = static_cast<size_t>(worker.index());
     auto load = plan_.make(worker, results_[i].get());
     loads_[i] = load.get();

@@ -58,7 +58,7 @@ absl::Status Server::Open() {
   for (const ServicePort& service : services_) {
     if (service.port == 0) continue;
     const ListenOptions listen{.local = {.port = service.port}};
-    const absl::Status status = stack_->Listen(listen, service.factory(&board_));
+    absl::Status status = stack_->Listen(listen, service.factory(&board_));
     if (!status.ok()) return status;
   }
   return stack_->Start();

@@ -17,7 +17,7 @@ namespace {
 
 constexpr size_t kRemembered = 2000;  // characters: a handful of lines
 
-std::mutex g_mutex;
+std::mutex g_log_mutex;
 std::string g_tail;
 thread_local int t_quiet = 0;
 
@@ -35,7 +35,7 @@ bool IsNews(std::string_view line) {
 }
 
 ssize_t Write(void* /*cookie*/, const char* text, size_t length) {
-  const std::lock_guard<std::mutex> lock(g_mutex);
+  const std::lock_guard<std::mutex> lock(g_log_mutex);
   if (t_quiet == 0 && IsNews({text, length})) std::fwrite(text, 1, length, stderr);
   g_tail.append(text, length);
   if (g_tail.size() > kRemembered) g_tail.erase(0, g_tail.size() - kRemembered);
@@ -61,7 +61,7 @@ void RouteDpdkLog() {
 std::string TakeDpdkLog() {
   std::string raw;
   {
-    const std::lock_guard<std::mutex> lock(g_mutex);
+    const std::lock_guard<std::mutex> lock(g_log_mutex);
     raw.swap(g_tail);
   }
   std::string joined;

@@ -34,7 +34,7 @@ constexpr const char* kPrefixStem = "tern-";
 
 enum class State : uint8_t { kNever, kRunning, kFailed, kStopped };
 
-std::mutex g_mutex;
+std::mutex g_eal_mutex;
 State g_state = State::kNever;
 EalFacts g_facts;
 std::string g_own_runtime_dir;  // to remove at the end; empty when the user named the prefix
@@ -160,6 +160,7 @@ absl::Status Initialise(const EalOptions& options) {
   if (!status.ok()) return status;
 
   std::vector<char*> argv;
+  argv.reserve(arguments.size());
   for (std::string& argument : arguments) argv.push_back(argument.data());
   RouteDpdkLog();
   TakeDpdkLog();
@@ -237,7 +238,7 @@ absl::Status BuildEalArguments(const EalOptions& options, const HostFacts& host,
 }
 
 absl::Status EalStart(const EalOptions& options) {
-  const std::lock_guard<std::mutex> lock(g_mutex);
+  const std::lock_guard<std::mutex> lock(g_eal_mutex);
   switch (g_state) {
     case State::kNever:
       return Initialise(options);
@@ -256,7 +257,7 @@ absl::Status EalStart(const EalOptions& options) {
 }
 
 absl::Status EalStop() {
-  const std::lock_guard<std::mutex> lock(g_mutex);
+  const std::lock_guard<std::mutex> lock(g_eal_mutex);
   if (g_state != State::kRunning) return absl::OkStatus();
   rte_eal_mp_wait_lcore();
   const int result = rte_eal_cleanup();
@@ -267,7 +268,7 @@ absl::Status EalStop() {
 }
 
 bool EalIsRunning() {
-  const std::lock_guard<std::mutex> lock(g_mutex);
+  const std::lock_guard<std::mutex> lock(g_eal_mutex);
   return g_state == State::kRunning;
 }
 

@@ -18,7 +18,7 @@ namespace tern {
 namespace {
 
 // Devices of one process get different names.
-std::atomic<unsigned> g_serial{0};
+std::atomic<unsigned> g_port_serial{0};
 
 constexpr uint16_t kLargestMtu = 9000;
 
@@ -76,7 +76,7 @@ absl::Status EthdevDevice::CreatePort(const DeviceOptions& options) {
   shape.queues = options.queues;
   shape.mtu = info_.mtu;
   shape.ring_size = options.rx_ring;
-  shape.serial = g_serial.fetch_add(1);
+  shape.serial = g_port_serial.fetch_add(1);
   const std::array<uint8_t, 6> mac = options.mac.value_or(StableMac(spec_.text));
   shape.mac =
       absl::StrFormat("%02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1], mac[2], mac[3], mac[4], mac[5]);

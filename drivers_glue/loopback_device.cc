@@ -23,7 +23,7 @@ constexpr size_t kBurst = 64;
 constexpr uint16_t kUsualMtu = 1500;
 constexpr uint32_t kEthernetAndTags = 14 + 2 * 4;
 
-std::atomic<unsigned> g_serial{0};
+std::atomic<unsigned> g_device_serial{0};
 
 class LoopbackDevice final : public Device {
  public:
@@ -78,7 +78,7 @@ absl::Status LoopbackDevice::CreateQueues(const DeviceOptions& options) {
   inbox_ = std::make_shared<LoopbackInbox>(key);
   absl::Status status = inbox_->CreateRings(options.queues, options.rx_ring, socket);
   if (!status.ok()) return status;
-  const unsigned serial = g_serial.fetch_add(1);
+  const unsigned serial = g_device_serial.fetch_add(1);
   for (uint16_t q = 0; q < options.queues; ++q) {
     auto queue = std::make_unique<Queue>();
     MbufPool::Options pool;

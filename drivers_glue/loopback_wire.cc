@@ -76,7 +76,8 @@ uint16_t LoopbackInbox::QueueOf(rte_mbuf* frame) const {
 
 void LoopbackInbox::Drain() {
   std::array<rte_mbuf*, 64> frames;
-  for (uint16_t q = 0; q < rings_.size(); ++q) {
+  const auto queues = static_cast<uint16_t>(rings_.size());
+  for (uint16_t q = 0; q < queues; ++q) {
     for (size_t n = Take(q, frames); n > 0; n = Take(q, frames)) {
       rte_pktmbuf_free_bulk(frames.data(), static_cast<unsigned>(n));
     }

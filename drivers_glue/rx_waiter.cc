@@ -124,6 +124,7 @@ std::vector<int> NewReceiveDescriptors(const std::vector<int>& before, const std
   }
   std::sort(made.begin(), made.end());
   std::vector<int> ordered;
+  ordered.reserve(made.size());
   for (const auto& [inode, fd] : made) ordered.push_back(fd);
   return ordered;
 }

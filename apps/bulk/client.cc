@@ -17,7 +17,7 @@ bool Uses(const BulkLoadOptions& load, Direction direction) {
 }
 
 absl::Status Check(const BulkClientOptions& options) {
-  if (const absl::Status status = CheckCommon(options.common); !status.ok()) return status;
+  if (absl::Status status = CheckCommon(options.common); !status.ok()) return status;
   if (options.load.server.IsUnspecified()) {
     return absl::InvalidArgumentError("--connect is missing: the server's address, as 10.77.0.1");
   }

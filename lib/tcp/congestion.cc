@@ -6,7 +6,12 @@
 
 namespace tern::tcp {
 
-using namespace congestion_internal;
+using congestion_internal::CubicAvoid;
+using congestion_internal::CubicPause;
+using congestion_internal::CubicReduced;
+using congestion_internal::kMaxWindow;
+using congestion_internal::NewRenoAvoid;
+using congestion_internal::NewRenoReduced;
 
 namespace {
 

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <cmath>
 #include <limits>
 #include <span>
 
@@ -70,7 +71,7 @@ bool TakeQuantity(std::string_view* text, std::span<const Unit> units, uint64_t*
   } else {
     const double product = number * static_cast<double>(found->factor);
     if (product >= 9.2e18) return false;
-    *out = static_cast<uint64_t>(product + 0.5);
+    *out = static_cast<uint64_t>(std::llround(product));
   }
   text->remove_prefix(static_cast<size_t>(unit_end - begin));
   return true;

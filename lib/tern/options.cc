@@ -70,9 +70,9 @@ absl::Status AddInterface(const InterfaceOptions& options, stack::ShardConfig& s
 }
 
 std::optional<uint16_t> InterfaceTowards(const stack::ShardConfig& shard, const IpAddress& neighbour) {
-  for (uint16_t i = 0; i < shard.interfaces.size(); ++i) {
+  for (size_t i = 0; i < shard.interfaces.size(); ++i) {
     for (const stack::LocalAddress& local : shard.interfaces[i].addresses) {
-      if (!local.pool && local.prefix.Contains(neighbour)) return i;
+      if (!local.pool && local.prefix.Contains(neighbour)) return static_cast<uint16_t>(i);
     }
   }
   return std::nullopt;

@@ -30,7 +30,7 @@ void AddTexts(ConfigTable& table, std::string name, std::string placeholder, std
                    (interface().*field).emplace_back(text);
                    return absl::OkStatus();
                  },
-             .reset = [interface, field] { (interface().*field).clear(); }});
+             .reset = [interface = std::move(interface), field] { (interface().*field).clear(); }});
 }
 
 void AddNumber(ConfigTable& table, std::string name, std::string help, InterfaceOf interface,
@@ -89,8 +89,9 @@ void AddWorkerKeys(ConfigTable& table, Options* options) {
              .help = "CPUs to run workers on, one worker each, as 1 or 1,3 or 2-5 (default: one worker)",
              .set = [options](std::string_view text) {
                absl::StatusOr<std::vector<int>> cpus = ParseCpuList(text);
-               if (cpus.ok()) options->lcores = *std::move(cpus);
-               return cpus.status();
+               if (!cpus.ok()) return cpus.status();
+               options->lcores = *std::move(cpus);
+               return absl::OkStatus();
              }});
   table.AddChoice("hugepages", &options->huge_pages,
                   {{"auto", HugePages::kAuto}, {"on", HugePages::kOn}, {"off", HugePages::kOff}},
