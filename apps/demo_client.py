@@ -168,8 +168,7 @@ class Sender(Connection):
     def write_some(self):
         # Half of the writes are as large as the socket takes, half are cut at random.
         limit = PIECE if self.rng.random() < 0.5 else self.rng.randrange(1, 5000)
-        # Who is going to reset must not get to the end first: to the server that would be a whole stream.
-        end = self.total if self.aborts_at is None else self.aborts_at
+        end = self.total if self.aborts_at is None else self.aborts_at  # a whole stream could not be reset
         if self.sent < end:
             self.send_pattern(min(limit, end - self.sent))
         if self.sent == self.total:
