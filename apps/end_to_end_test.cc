@@ -111,6 +111,8 @@ TEST_F(EndToEnd, EchoInAClosedLoop) {
   EXPECT_EQ(result_.latency.count(), result_.requests.value());
   EXPECT_EQ(result_.octets_in.value(), result_.requests.value() * 100);
   EXPECT_EQ(board_.Sum(&ServiceCounters::octets_in), result_.octets_out.value());
+  // The client's last ACK may still be on its way.
+  WaitFor([&] { return board_.Sum(&ServiceCounters::graceful) >= 20u; });
   EXPECT_EQ(board_.Sum(&ServiceCounters::graceful), 20u);
 }
 
