@@ -18,7 +18,7 @@ inline constexpr uint16_t kNoNeighbour = 0xffff;
 
 // Bits of Slot::bits. The low ones are the tcp::EventBits that the application has not been given yet.
 enum SlotBits : uint16_t {
-  kSlotEventMask = 0x3f,
+  kSlotEventMask = 0x3f | tcp::kEventUrgent | tcp::kEventTrouble,
   kSlotPassive = 1u << 6,      // came through a listener
   kSlotSeen = 1u << 7,         // the application has the handle
   kSlotClosed = 1u << 8,       // holds no resources and is in no table; waits until no list names it any more

@@ -113,6 +113,12 @@ void Shard::Impl::SendTcpControl(const wire::FlowKey& key, uint32_t neighbour, c
   SendVia(neighbour, index);
 }
 
+bool Shard::Impl::MayChallenge() {
+  if (challenges.Take(now)) return true;
+  counters.tx_drops.Count(DropReason::kTcpChallengeLimited);
+  return false;
+}
+
 void Shard::Impl::SendTimeWaitAck(const TimeWaitEntry& entry) {
   const wire::FlowKey key = entry.Key();
   const uint32_t neighbour = NeighbourTowards(key.remote);

@@ -102,12 +102,9 @@ void ShutdownWrite(Connection& conn, Environment&, Instant, Effects& effects) {
       conn.Set(kFinQueued);
       return;
     case State::kEstablished:
-      conn.Set(kFinQueued);
-      conn.state = State::kFinWait1;
-      break;
     case State::kCloseWait:
       conn.Set(kFinQueued);
-      conn.state = State::kLastAck;
+      conn.state = After(conn.state, Step::kClose);
       break;
     default:
       return;

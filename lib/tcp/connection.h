@@ -15,7 +15,9 @@
 #include "base/instant.h"
 #include "base/seq_num.h"
 #include "base/slot_pool.h"
+#include "base/token_bucket.h"
 #include "tcp/ack_policy.h"
+#include "tcp/challenge_limit.h"
 #include "tcp/config.h"
 #include "tcp/congestion.h"
 #include "tcp/deadline.h"
@@ -27,24 +29,10 @@
 #include "tcp/sack_scoreboard.h"
 #include "tcp/segment.h"
 #include "tcp/send_record.h"
+#include "tcp/state_machine.h"
+#include "tcp/urgent.h"
 
 namespace tern::tcp {
-
-// RFC 9293 3.3.2. LISTEN and the usual SYN-RECEIVED live in the stack's listeners and half-open table;
-// SYN-RECEIVED appears here for a connection that is just leaving that table, and for simultaneous open.
-enum class State : uint8_t {
-  kClosed,
-  kSynSent,
-  kSynReceived,
-  kEstablished,
-  kFinWait1,
-  kFinWait2,
-  kCloseWait,
-  kClosing,
-  kLastAck,
-  kTimeWait,
-};
-const char* StateName(State state);
 
 // Bits of Connection::flags.
 enum ConnectionFlags : uint16_t {
@@ -121,6 +109,8 @@ struct ColdState {
   SackScoreboard scoreboard;
   FastRecovery recovery;
   Reassembly reassembly;
+  UrgentReceive urgent_receive;
+  UrgentSend urgent_send;
   Buffer* resend_hint = nullptr;  // the send buffer where the last retransmission was found
   uint8_t backoff = 0;            // unanswered retransmissions (or probes) in a row
   uint8_t unanswered = 0;         // of those, since the peer last said anything
@@ -128,6 +118,7 @@ struct ColdState {
   uint16_t link_mss = 536;  // what our link takes
   uint16_t peer_mss = 536;  // RFC 9293 3.7.1: 536 (IPv4) or 1220 (IPv6) unless the peer says
   CloseReason reason = CloseReason::kNone;
+  Instant challenges_paid_until = kNothingTaken;  // TakeToken's state for challenge ACKs
   uint64_t retransmitted_segments = 0;
   uint64_t timeouts = 0;
 };
@@ -139,6 +130,7 @@ struct Environment {
   SlotPool<ColdState>* cold = nullptr;
   SlotPool<SendRecord>* records = nullptr;
   ReassemblyPool* ranges = nullptr;
+  ChallengeLimit* challenges = nullptr;  // nullptr: only each connection's own limit
   bool fast_path = true;  // off: every segment takes the long way; the result must be the same
 };
 
@@ -214,6 +206,16 @@ uint32_t AskSendRoom(Connection& conn, const Environment& env);
 // the last one queued and released through `effects`. Allowed from SYN-SENT on: data waits for ESTABLISHED
 // (RFC 9293 3.10.2).
 SendResult Send(Connection& conn, Environment& env, BufferChain& data, Instant now, Effects& effects);
+
+// As Send; what is taken, and all queued before it, is urgent (RFC 9293 3.10.2, 3.8.5). The peer is told at once.
+SendResult SendUrgent(Connection& conn, Environment& env, BufferChain& data, Instant now, Effects& effects);
+// Octets from the next one to read to the end of what the peer called urgent, arrived or not; 0: nothing urgent.
+uint32_t UrgentAhead(const Connection& conn, const Environment& env);
+// The last urgent octet stays in the stream, unless `on`: then it is kept apart, for TakeUrgentOctet, from the next
+// announcement on (RFC 6093 3 advises against it; sockets without SO_OOBINLINE want it).
+void SetUrgentOutOfLine(Connection& conn, Environment& env, bool on);
+// The octet that was kept apart, once; -1: there is none. One that is not taken before the next is lost.
+int TakeUrgentOctet(Connection& conn, Environment& env);
 
 // Moves whole buffers of in-order data to `out`, at least one if any waits, until `max_octets` is reached;
 // returns the octets moved. The window opens by what was taken. 0 with kFinReceived set is the end of the

@@ -18,6 +18,8 @@ enum EventBits : uint16_t {
   kEventPeerClosed = 1 << 3,  // the peer's FIN is in order: after what waits, nothing more will come
   kEventTimeWait = 1 << 4,    // entered TIME-WAIT: the shard may replace the connection by a compact entry
   kEventClosed = 1 << 5,      // CLOSED; `reason` says why; the shard frees the slot
+  kEventUrgent = 1 << 14,     // urgent data is announced, or the urgent octet kept apart is here (RFC 9293 MUST-32)
+  kEventTrouble = 1 << 15,    // something is wrong, and TCP goes on trying (RFC 9293 MUST-47)
 };
 
 // Why a connection ended.
@@ -44,6 +46,7 @@ struct Effects {
   CloseReason reason = CloseReason::kNone;
   bool transmit = false;  // PollTransmit may have something to say
   bool dropped = false;   // the segment was discarded, for `drop_reason`
+  bool challenge_withheld = false;  // an ACK that RFC 5961 7's limit did not let through
   DropReason drop_reason{};
   ControlReply reply;
   BufferChain released;  // buffers nobody needs any more, as one chain

@@ -80,6 +80,7 @@ void Pair::Drain(Endpoint& end) {
 
 void Pair::Apply(Endpoint& end, Effects& effects) {
   end.events |= effects.events;
+  end.withheld += effects.challenge_withheld ? 1 : 0;
   if ((effects.events & kEventClosed) != 0) end.reason = effects.reason;
   if (effects.drop_reason != DropReason::kNone) end.drops.push_back(effects.drop_reason);
   if (effects.reply.wanted) {

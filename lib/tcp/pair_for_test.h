@@ -49,6 +49,7 @@ struct Endpoint {
   std::vector<uint8_t> received;
   bool reading = true;  // false: the application leaves data where it is
   std::vector<DropReason> drops;
+  int withheld = 0;  // challenge ACKs
 };
 
 class Pair {
