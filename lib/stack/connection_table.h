@@ -42,7 +42,8 @@ struct Slot {
   uint16_t neighbour = kNoNeighbour;  // next hop; it knows the interface
   uint16_t bits = 0;                  // SlotBits
   uint8_t arm_number = 0;             // tells the wheel's valid entry from older ones
-  tcp::CloseReason reason = tcp::CloseReason::kNone;
+  tcp::CloseReason reason : 4 = tcp::CloseReason::kNone;
+  bool own_ip : 1 = false;  // the cold state says what goes into the IP header
 
   bool Is(uint16_t bit) const { return (bits & bit) != 0; }
   void Set(uint16_t bit) { bits = static_cast<uint16_t>(bits | bit); }

@@ -13,6 +13,8 @@ void Shard::Impl::Settle(uint32_t index, tcp::Effects& effects) {
     SendTcpControl(slot.key, slot.neighbour, {.flags = reply.flags, .seq = reply.seq, .ack = reply.ack});
   }
   if (effects.challenge_withheld) counters.tx_drops.Count(DropReason::kTcpChallengeLimited);
+  // RFC 9293 MUST-20: negative advice to IP.
+  if (effects.doubt_route) neighbours.Doubt(slots[index].neighbour, now);
   // Also when there is nothing to send: what is drained has its deadlines looked at then, once for all that
   // happens to it until then.
   if (effects.transmit || (effects.events & tcp::kEventClosed) == 0) MarkDirty(index);

@@ -180,7 +180,7 @@ struct Shard::Impl {
   DropReason InputIcmp(RxPacket& p, uint16_t interface);
   DropReason InputIcmpv6(RxPacket& p, uint16_t interface);
   DropReason AnswerEcho(RxPacket& p, const wire::IcmpMessage& message);
-  DropReason OnUnreachable(RxPacket& p, const wire::IcmpMessage& message);
+  DropReason OnIcmpError(RxPacket& p, const wire::IcmpMessage& message, tcp::Trouble trouble, bool hard);
   DropReason InputUdp(RxPacket& p);
   DropReason SendIcmpError(RxPacket& p, uint8_t type, uint8_t code, uint32_t rest, DropReason why);
 

@@ -28,9 +28,13 @@ struct TcpConfig {
   uint8_t challenge_burst = 10;
   uint32_t challenges_per_second = 1'000;
 
-  uint8_t syn_retries = 6;     // RFC 9293 R2 for SYN: at least 3 minutes in all with doubling from 1 s
+  // RFC 9293 MUST-23: R2 for a SYN is at least 3 minutes; seven, doubled from 1 s up to 60 s, take 183 s. (Others stop
+  // after six, at 127 s.)
+  uint8_t syn_retries = 7;
   uint8_t synack_retries = 5;  // a half-open costs us, not the peer
   uint8_t data_retries = 15;   // RFC 9293 R2: at least 100 s; with 200 ms and doubling about 15 minutes
+
+  uint8_t r1_retries = 3;      // RFC 9293 R1: from here on the route is in doubt, and the application is told
 
   uint8_t initial_window_segments = 10;  // RFC 6928
   CongestionAlgorithm congestion = CongestionAlgorithm::kCubic;

@@ -108,6 +108,7 @@ void Establish(const Context& ctx) {
 
 void EnterTimeWait(const Context& ctx) {
   ctx.conn.retransmit_at.Clear();
+  ctx.cold().keepalive.TurnOff();
   ctx.conn.slow_at.Set(ctx.now + ctx.config().msl * 2);
   ctx.effects.events |= kEventTimeWait;
 }
@@ -138,7 +139,8 @@ void RefreshSlowPath(const Context& ctx) {
   const bool quiet = cold.scoreboard.clean() && cold.recovery.phase() == RecoveryPhase::kOpen &&
                      cold.recovery.dup_acks() == 0 && cold.reassembly.empty() && cold.backoff == 0 &&
                      !cold.recovery.remembers_point() && cold.unanswered == 0 && !conn.Is(kPersisting) &&
-                     !cold.urgent_send.pending() && !cold.urgent_receive.awaited();
+                     !cold.urgent_send.pending() && !cold.urgent_receive.awaited() &&
+                     !cold.keepalive_pending && cold.keepalive.unanswered() == 0;
   if (quiet) {
     conn.Clear(kSlowPathOnly);
     cold.resend_hint = nullptr;
@@ -157,14 +159,6 @@ void ReleaseAll(Connection& conn, Environment& env, BufferChain& released) {
     (*env.cold)[conn.cold].reassembly.Clear(*env.ranges, released);
     env.cold->Release(conn.cold);
     conn.cold = kNoSlot;
-  }
-}
-
-void OnUnreachable(Connection& conn, SeqNum quoted, Effects& effects) {
-  const bool in_flight = quoted.AtOrAfter(conn.snd_una) && quoted.Before(conn.snd_nxt);
-  if (!in_flight) return;
-  if (conn.state == State::kSynSent || conn.state == State::kSynReceived) {
-    Terminate(conn, CloseReason::kUnreachable, effects);
   }
 }
 

@@ -23,6 +23,7 @@
 #include "tcp/deadline.h"
 #include "tcp/effects.h"
 #include "tcp/fast_recovery.h"
+#include "tcp/keepalive.h"
 #include "tcp/reassembly.h"
 #include "tcp/retransmit_queue.h"
 #include "tcp/rtt_estimator.h"
@@ -118,6 +119,14 @@ struct ColdState {
   uint16_t link_mss = 536;  // what our link takes
   uint16_t peer_mss = 536;  // RFC 9293 3.7.1: 536 (IPv4) or 1220 (IPv6) unless the peer says
   CloseReason reason = CloseReason::kNone;
+  Trouble trouble = Trouble::kNone;  // what was reported last
+  bool reports_trouble = true;
+  bool keepalive_pending = false;  // a keep-alive probe is to be sent
+  uint8_t ttl = 0;                 // for the stack: the application's choices for the IP header; 0: the shard's
+  uint8_t dscp = 0;
+  Keepalive keepalive;
+  Duration user_timeout;  // RFC 9293 3.8.3: R2 as a time; zero: by the number of retransmissions
+  Instant silent_since;   // while `unanswered` is not 0: when that which went unanswered was sent
   Instant challenges_paid_until = kNothingTaken;  // TakeToken's state for challenge ACKs
   uint64_t retransmitted_segments = 0;
   uint64_t timeouts = 0;
@@ -236,10 +245,27 @@ void Abort(Connection& conn, Environment& env, Instant now, Effects& effects);
 
 void SetNoDelay(Connection& conn, bool on, Effects& effects);
 
-// An ICMP message about a segment of ours said that the destination cannot be reached (RFC 9293 3.9.2.2).
-// Ends an opening connection; on any other it is a hint that is not acted on (MUST-56). `quoted` is the
-// sequence number in the message; one that is not in flight is ignored (RFC 5927 4.1).
-void OnUnreachable(Connection& conn, SeqNum quoted, Effects& effects);
+// Holds short segments back until `on` is false again, or the stream ends, or 200 ms and more have gone by.
+void SetCork(Connection& conn, bool on, Effects& effects);
+
+// After Close: what is not delivered and acknowledged within `limit` is given up, and the peer sees a reset (SO_LINGER).
+void BoundClose(Connection& conn, Duration limit, Instant now);
+
+// RFC 9293 3.8.4: probes an idle peer; nullptr turns it off, which it is at first (MUST-25).
+void SetKeepalive(Connection& conn, Environment& env, const KeepaliveTimes* times, Instant now);
+// RFC 9293 3.8.3, 3.9.1.7: how long what we sent may go unacknowledged before the connection is given up (R2 as a time,
+// MUST-21). Zero: the configured number of retransmissions. Counts for the SYN as well, and for probes of a window.
+void SetUserTimeout(Connection& conn, Environment& env, Duration timeout);
+// Whether kEventTrouble is given; it is at first (SHLD-20).
+void SetTroubleReports(Connection& conn, Environment& env, bool on);
+// What kEventTrouble last spoke of.
+Trouble LastTrouble(const Connection& conn, const Environment& env);
+
+// An ICMP message about a segment of ours (RFC 9293 3.9.2.2, MUST-54). A `hard` error ends an opening connection; all
+// others are reported and end nothing (MUST-56). `quoted` is the sequence number in the message; one that is not in
+// flight is ignored (RFC 5927 4.1).
+void OnIcmpError(Connection& conn, Environment& env, SeqNum quoted, Trouble trouble, bool hard, Instant now,
+                 Effects& effects);
 
 // Gives every buffer, record and the cold state back; called by the shard when it frees or compacts the slot.
 void ReleaseAll(Connection& conn, Environment& env, BufferChain& released);

@@ -33,6 +33,15 @@ enum class CloseReason : uint8_t {
   kUnreachable,  // ICMP said so for an opening connection
 };
 
+// What kEventTrouble speaks of: errors that TCP lives with (RFC 9293 3.9.1.8).
+enum class Trouble : uint8_t {
+  kNone,
+  kUnreachable,     // ICMP: no route, host or port, or not allowed there
+  kTimeExceeded,    // ICMP: the hop limit ran out on the way, or a fragment was lost
+  kBadHeader,       // ICMP: parameter problem
+  kRetransmitting,  // R1 retransmissions in a row went unanswered
+};
+
 // A bare RST or ACK to answer with that is not part of the connection's own stream of segments.
 struct ControlReply {
   bool wanted = false;
@@ -46,6 +55,7 @@ struct Effects {
   CloseReason reason = CloseReason::kNone;
   bool transmit = false;  // PollTransmit may have something to say
   bool dropped = false;   // the segment was discarded, for `drop_reason`
+  bool doubt_route = false;         // R1 was reached: the next hop may be dead (RFC 9293 MUST-20)
   bool challenge_withheld = false;  // an ACK that RFC 5961 7's limit did not let through
   DropReason drop_reason{};
   ControlReply reply;

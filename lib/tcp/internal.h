@@ -106,6 +106,13 @@ inline bool ReceivesText(State state) {
   return state == State::kEstablished || state == State::kFinWait1 || state == State::kFinWait2;
 }
 
+// ---- options.cc ----
+
+// A Deadline reaches less than nine hours ahead; what lies farther is walked in steps of this.
+inline constexpr Duration kLongestWait = Duration::Seconds(4 * 3'600);
+void OnKeepaliveDeadline(const Context& ctx);
+void NoteTrouble(const Context& ctx, Trouble trouble);
+
 // ---- urgent.cc ----
 
 // RFC 9293 3.10.7.4, sixth.

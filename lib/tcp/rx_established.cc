@@ -159,6 +159,7 @@ bool TakeAckField(const Context& ctx, const SegmentView& segment) {
     OweChallenge(ctx);
     return false;
   }
+  ctx.cold().keepalive.OnHeard(ctx.now);
   TakeAck(ctx, segment);
   if (opening) DeliverEarlyText(ctx);
   return true;

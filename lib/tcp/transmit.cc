@@ -290,6 +290,17 @@ bool EmitAck(Connection& conn, Environment& env, Instant now, SegmentOut& out) {
   return true;
 }
 
+// RFC 9293 3.8.4: no data (SHLD-12), and a sequence number that was acknowledged already, so that the peer has to answer.
+bool EmitKeepalive(Connection& conn, Environment& env, Instant now, SegmentOut& out) {
+  ColdState& cold = (*env.cold)[conn.cold];
+  if (!cold.keepalive_pending) return false;
+  cold.keepalive_pending = false;
+  FillOptions(conn, env, now, out);
+  out.seq = conn.snd_nxt - 1;
+  CommitAck(conn, env, out, /*pure=*/true);
+  return true;
+}
+
 }  // namespace
 
 bool PollTransmit(Connection& conn, Environment& env, Instant now, uint32_t payload_budget, SegmentOut& out) {
@@ -320,6 +331,7 @@ bool PollTransmit(Connection& conn, Environment& env, Instant now, uint32_t payl
     if (EmitRetransmission(conn, env, now, /*speculative=*/true, out)) return true;
     out.Clear();
   }
+  if (slow && EmitKeepalive(conn, env, now, out)) return true;
   return EmitAck(conn, env, now, out);
 }
 
