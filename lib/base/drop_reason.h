@@ -79,12 +79,14 @@ namespace tern {
   X(kTcpSynInWindow, "tcp_syn_in_window", "SYN on a synchronized connection: challenged (RFC 5961 4)")  \
   X(kTcpRstOutOfWindow, "tcp_rst_out_of_window", "RST outside the receive window")                      \
   X(kTcpRstChallenged, "tcp_rst_challenged", "RST in the window, not at RCV.NXT (RFC 5961 3)")          \
+  X(kTcpRstTimeWait, "tcp_rst_time_wait", "RST in TIME-WAIT, which it must not end (RFC 1337)")         \
   X(kTcpDuplicatePayload, "tcp_duplicate_payload", "every octet of the payload was here already")       \
   X(kTcpReassemblyFull, "tcp_reassembly_full", "out-of-order data beyond what may be held")             \
   X(kTcpReceiveBufferFull, "tcp_receive_buffer_full", "the receive buffer's true cost is used up")      \
   X(kTcpDataAfterClose, "tcp_data_after_close", "payload after the peer's FIN or after our close")      \
   X(kTcpUserTimeout, "tcp_user_timeout", "the connection gave up before it was delivered")              \
   /* Our side. */                                                                                       \
+  X(kTcpChallengeLimited, "tcp_challenge_limited", "a challenge ACK that the rate limit held back")       \
   X(kNeighborQueueFull, "neighbor_queue_full", "too many packets wait for this neighbour's address")    \
   X(kNeighborUnresolved, "neighbor_unresolved", "the neighbour never answered")                         \
   X(kNeighborTableFull, "neighbor_table_full", "no entry left in the neighbour table")                  \

@@ -12,6 +12,9 @@ void Shard::Impl::Settle(uint32_t index, tcp::Effects& effects) {
     const tcp::ControlReply& reply = effects.reply;
     SendTcpControl(slot.key, slot.neighbour, {.flags = reply.flags, .seq = reply.seq, .ack = reply.ack});
   }
+  if (effects.challenge_withheld) counters.tx_drops.Count(DropReason::kTcpChallengeLimited);
+  // RFC 9293 MUST-20: negative advice to IP.
+  if (effects.doubt_route) neighbours.Doubt(slots[index].neighbour, now);
   // Also when there is nothing to send: what is drained has its deadlines looked at then, once for all that
   // happens to it until then.
   if (effects.transmit || (effects.events & tcp::kEventClosed) == 0) MarkDirty(index);
@@ -23,8 +26,8 @@ void Shard::Impl::OnEvents(uint32_t index, const tcp::Effects& effects) {
   if ((effects.events & tcp::kEventConnected) != 0) {
     ++(slot.Is(kSlotPassive) ? counters.accepted : counters.connected);
   }
-  constexpr uint16_t kTold =
-      tcp::kEventConnected | tcp::kEventReadable | tcp::kEventWritable | tcp::kEventPeerClosed;
+  constexpr uint16_t kTold = tcp::kEventConnected | tcp::kEventReadable | tcp::kEventWritable |
+                             tcp::kEventPeerClosed | tcp::kEventUrgent | tcp::kEventTrouble;
   const auto told = static_cast<uint16_t>(effects.events & kTold);
   // Who let go is told of the end and of nothing else.
   if (told != 0 && !slot.conn.Is(tcp::kAppClosed)) QueueEvent(index, told);

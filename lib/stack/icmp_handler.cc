@@ -12,6 +12,18 @@ namespace {
 constexpr size_t kMaxQuote4 = 576 - wire::kIpv4MinHeader - wire::kIcmpHeader;
 constexpr size_t kMaxQuote6 = 1280 - wire::kIpv6Header - wire::kIcmpHeader;
 
+// RFC 9293 3.9.2.2, RFC 5461 2: that there is no way to a net or host may change in a moment. That a port is closed, or
+// that somebody forbids it, will not.
+bool IsHardUnreachable4(uint8_t code) {
+  return code == wire::kUnreachableProtocol || code == wire::kUnreachablePort ||
+         code == wire::kUnreachableNetworkProhibited || code == wire::kUnreachableHostProhibited ||
+         code == wire::kUnreachableProhibited;
+}
+bool IsHardUnreachable6(uint8_t code) {
+  return code == wire::kUnreachable6Prohibited || code == wire::kUnreachable6Port ||
+         code == wire::kUnreachable6SourcePolicy || code == wire::kUnreachable6RejectRoute;
+}
+
 // Cuts `buffer` down to the bytes of `part`, which lies in it.
 void CutTo(Buffer* buffer, std::span<const uint8_t> part) {
   buffer->TrimFront(static_cast<uint32_t>(part.data() - buffer->data));
@@ -48,10 +60,13 @@ DropReason Shard::Impl::InputIcmp(RxPacket& p, uint16_t) {
     case wire::kIcmpDestinationUnreachable:
       // Code 4 speaks of size, not of reachability.
       if (message.code == wire::kUnreachableFragmentationNeeded) return DropReason::kIcmpTypeUnknown;
-      return OnUnreachable(p, message);
+      return OnIcmpError(p, message, tcp::Trouble::kUnreachable, IsHardUnreachable4(message.code));
+    case wire::kIcmpTimeExceeded:
+      return OnIcmpError(p, message, tcp::Trouble::kTimeExceeded, false);
+    case wire::kIcmpParameterProblem:
+      return OnIcmpError(p, message, tcp::Trouble::kBadHeader, false);
     default:
-      // RFC 9293 3.9.2.2: source quench is ignored (MUST-55); redirects are a router's affair; time exceeded
-      // and parameter problem are soft errors, on which nothing depends.
+      // RFC 9293 3.9.2.2: source quench is ignored (MUST-55); redirects are a router's affair.
       return DropReason::kIcmpTypeUnknown;
   }
 }
@@ -69,7 +84,11 @@ DropReason Shard::Impl::InputIcmpv6(RxPacket& p, uint16_t interface) {
     case wire::kIcmpv6EchoRequest:
       return AnswerEcho(p, message);
     case wire::kIcmpv6DestinationUnreachable:
-      return OnUnreachable(p, message);
+      return OnIcmpError(p, message, tcp::Trouble::kUnreachable, IsHardUnreachable6(message.code));
+    case wire::kIcmpv6TimeExceeded:
+      return OnIcmpError(p, message, tcp::Trouble::kTimeExceeded, false);
+    case wire::kIcmpv6ParameterProblem:
+      return OnIcmpError(p, message, tcp::Trouble::kBadHeader, false);
     default:
       return DropReason::kIcmpTypeUnknown;
   }
@@ -108,7 +127,8 @@ DropReason Shard::Impl::AnswerEcho(RxPacket& p, const wire::IcmpMessage& message
 
 // An error about something we are said to have sent. Only what quotes a segment in flight is believed (RFC
 // 5927 4.1).
-DropReason Shard::Impl::OnUnreachable(RxPacket& p, const wire::IcmpMessage& message) {
+DropReason Shard::Impl::OnIcmpError(RxPacket& p, const wire::IcmpMessage& message, tcp::Trouble trouble,
+                                    bool hard) {
   wire::IcmpQuote quote;
   const wire::ParseError error =
       p.ipv6 ? wire::ParseIcmpv6Quote(message.body, quote) : wire::ParseIcmpQuote(message.body, quote);
@@ -122,7 +142,7 @@ DropReason Shard::Impl::OnUnreachable(RxPacket& p, const wire::IcmpMessage& mess
   if (quote.seq.Before(conn.snd_una) || quote.seq.AtOrAfter(conn.snd_nxt))
     return DropReason::kIcmpQuoteUnknown;
   tcp::Effects effects;
-  tcp::OnUnreachable(conn, quote.seq, effects);
+  tcp::OnIcmpError(conn, env, quote.seq, trouble, hard, now, effects);
   Settle(id.index(), effects);
   return DropReason::kNone;
 }

@@ -94,7 +94,7 @@ DropReason Shard::Impl::OnHalfOpen(uint32_t index, RxPacket& p) {
       SendSynAck(index);
       break;
     case HalfOpenAction::kAck:
-      SendHalfOpenAck(half_open[index]);
+      if (MayChallenge()) SendHalfOpenAck(half_open[index]);
       break;
     case HalfOpenAction::kReset: {
       const uint32_t neighbour = NeighbourTowards(p.key.remote);

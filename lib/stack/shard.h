@@ -70,6 +70,8 @@ struct ShardConfig {
   uint64_t seed = 0;  // for ports and everything that may be guessed
   uint16_t worker = 0;
   uint16_t worker_count = 1;
+  uint8_t ttl = 64;  // TTL or hop limit of TCP segments (RFC 9293 MUST-49; RFC 1700 recommends 64)
+  uint8_t dscp = 0;  // Diffserv code point of TCP segments, 0 to 63 (RFC 2474)
   std::array<uint8_t, 40> rss_key{};  // with several workers: sources are chosen so that replies land at home
 };
 
@@ -209,7 +211,24 @@ class Shard {
   void ShutdownWrite(ConnHandle handle, Instant now);
   void Close(ConnHandle handle, Instant now);
   void Abort(ConnHandle handle, Instant now);
+  // As Close; what is not delivered within `limit` is given up, and the peer sees a reset (SO_LINGER). Zero is Abort.
+  void CloseWithin(ConnHandle handle, Duration limit, Instant now);
   void SetNoDelay(ConnHandle handle, bool on);
+  void SetCork(ConnHandle handle, bool on);
+  // As tcp::SetKeepalive; nullptr turns it off.
+  void SetKeepalive(ConnHandle handle, const tcp::KeepaliveTimes* times, Instant now);
+  void SetUserTimeout(ConnHandle handle, Duration timeout);
+  // TTL (or hop limit) and Diffserv code point of the connection's segments from now on; a TTL of 0 is the shard's (RFC
+  // 9293 MUST-48, SHLD-21).
+  void SetIp(ConnHandle handle, uint8_t ttl, uint8_t dscp);
+  // Whether kEventTrouble is given, and what it last spoke of.
+  void SetTroubleReports(ConnHandle handle, bool on);
+  tcp::Trouble LastTrouble(ConnHandle handle) const;
+  // As the functions of the same names in tcp::.
+  tcp::SendResult SendUrgent(ConnHandle handle, BufferChain& data, Instant now);
+  uint32_t UrgentAhead(ConnHandle handle) const;
+  void SetUrgentOutOfLine(ConnHandle handle, bool on);
+  int TakeUrgentOctet(ConnHandle handle);
 
   // Starts the end: no new connections; those that live are reset when `abort`, else closed.
   void CloseAll(bool abort, Instant now);

@@ -180,7 +180,7 @@ struct Shard::Impl {
   DropReason InputIcmp(RxPacket& p, uint16_t interface);
   DropReason InputIcmpv6(RxPacket& p, uint16_t interface);
   DropReason AnswerEcho(RxPacket& p, const wire::IcmpMessage& message);
-  DropReason OnUnreachable(RxPacket& p, const wire::IcmpMessage& message);
+  DropReason OnIcmpError(RxPacket& p, const wire::IcmpMessage& message, tcp::Trouble trouble, bool hard);
   DropReason InputUdp(RxPacket& p);
   DropReason SendIcmpError(RxPacket& p, uint8_t type, uint8_t code, uint32_t rest, DropReason why);
 
@@ -205,6 +205,7 @@ struct Shard::Impl {
   void SendTcpControl(const wire::FlowKey& key, uint32_t neighbour, const TcpControl& control,
                       const wire::TcpOptions& options = {});
   void SendTimeWaitAck(const TimeWaitEntry& entry);
+  bool MayChallenge();  // RFC 5961 7, for entries that are no connections; a refusal is counted
 
   // ---- output.cc ----
   size_t PollTransmit(uint16_t interface, std::span<TxFrame> out);
@@ -255,6 +256,7 @@ struct Shard::Impl {
   BufferChain released;
   std::vector<NeighbourNotice> notices;
   TokenBucket icmp_limit{Duration::Millis(10), 50};
+  tcp::ChallengeLimit challenges;
   ShardCounters counters;
   std::array<RxPacket, kBurst> burst;
 };

@@ -277,7 +277,8 @@ TEST_F(ShardIpTest, AnUnreachableEndsAnOpeningConnection) {
   const auto error = [&](Bytes quoted) {
     quoted.resize(28);
     Bytes body(8 + quoted.size());
-    wire::IcmpMessage message{.type = wire::kIcmpDestinationUnreachable, .code = 1, .body = quoted};
+    const wire::IcmpMessage message{
+        .type = wire::kIcmpDestinationUnreachable, .code = wire::kUnreachablePort, .body = quoted};
     wire::WriteIcmp(message, body.data());
     return IpFrame(Ip("10.77.0.254"), Ip("10.77.0.1"), wire::kProtocolIcmp, body);
   };
@@ -306,7 +307,7 @@ TEST_F(ShardIpTest, AnUnreachableDoesNotEndAnEstablishedConnection) {
   wire::WriteIcmp({.type = wire::kIcmpDestinationUnreachable, .code = wire::kUnreachablePort, .body = quote},
                   body.data());
   Give(IpFrame(kPeer4, Ip("10.77.0.1"), wire::kProtocolIcmp, body));
-  EXPECT_TRUE(Events().empty());
+  EXPECT_EQ(OneEvent().events, tcp::kEventTrouble);
   EXPECT_TRUE(shard().IsLive(handle));
 }
 

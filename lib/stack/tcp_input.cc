@@ -63,13 +63,13 @@ DropReason Shard::Impl::OnTimeWait(uint32_t index, RxPacket& p) {
   const TimeWaitEntry& entry = time_wait[index];
   switch (JudgeTimeWait(entry, p.segment)) {
     case TimeWaitAction::kIgnore:
-      return p.segment.Has(wire::kRst) ? DropReason::kTcpNoConnection : DropReason::kNone;
+      return p.segment.Has(wire::kRst) ? DropReason::kTcpRstTimeWait : DropReason::kNone;
     case TimeWaitAction::kAckAndRestart:
       time_wait.Restart(index, now);
       SendTimeWaitAck(entry);
       return DropReason::kNone;
     case TimeWaitAction::kAck:
-      SendTimeWaitAck(entry);
+      if (MayChallenge()) SendTimeWaitAck(entry);
       return p.segment.Has(wire::kSyn) ? DropReason::kTcpSynInWindow : DropReason::kTcpOutOfWindow;
     case TimeWaitAction::kReuse:
       break;

@@ -162,6 +162,10 @@ absl::Status TranslateOptions(const Options& options, runtime::StackConfig* conf
   }
   shard.closed_ports =
       options.closed_ports == ClosedPorts::kSilent ? stack::PortPolicy::kSilent : stack::PortPolicy::kRefuse;
+  if (options.ttl < 1 || options.ttl > 255) return Bad("ttl", absl::StrCat(options.ttl), "1 to 255");
+  if (options.dscp > 63) return Bad("dscp", absl::StrCat(options.dscp), "0 to 63");
+  shard.ttl = static_cast<uint8_t>(options.ttl);
+  shard.dscp = static_cast<uint8_t>(options.dscp);
   shard.max_connections = options.max_connections;
   shard.max_time_wait = options.max_connections;
   shard.max_half_open = std::clamp<uint32_t>(options.max_connections / 4, 1'024, 16'384);

@@ -83,6 +83,8 @@ struct Options {
   uint32_t send_buffer = 256 * 1024;     // taken from the application and not acknowledged, of one connection
   std::string congestion = "cubic";      // or "newreno"
   bool nodelay = false;                  // true: no Nagle unless a connection asks for it
+  uint16_t ttl = 64;                     // TTL or hop limit of TCP segments, 1 to 255
+  uint16_t dscp = 0;                     // Diffserv code point of TCP segments, 0 to 63
   bool timestamps = true;                // RFC 7323
   bool sack = true;                      // RFC 2018
   bool window_scale = true;              // RFC 7323

@@ -116,6 +116,8 @@ void AddTcpKeys(ConfigTable& table, Options* options) {
                                {{"cubic", "cubic"}, {"newreno", "newreno"}},
                                "congestion control (RFC 9438, RFC 5681)");
   table.AddBool("nodelay", &options->nodelay, "send small segments at once (Nagle off)");
+  table.AddUint16("ttl", &options->ttl, 1, 255, "TTL or hop limit of TCP segments");
+  table.AddUint16("dscp", &options->dscp, 0, 63, "Diffserv code point of TCP segments (RFC 2474)");
   table.AddBool("timestamps", &options->timestamps, "offer timestamps (RFC 7323)");
   table.AddBool("sack", &options->sack, "offer selective acknowledgements (RFC 2018)");
   table.AddBool("window_scale", &options->window_scale, "offer window scaling (RFC 7323)");
