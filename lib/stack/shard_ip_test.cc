@@ -351,7 +351,6 @@ std::vector<DropCase> DropCases() {
       {"IHL 4", Changed(good, 14, 0x44), DropReason::kIpHeaderShort},
       {"IP checksum", Changed(good, 14 + 10, 0), DropReason::kIpChecksum},
       {"longer than the frame", ChangedIp(good, 14 + 2, 0x20), DropReason::kIpLength},
-      {"fragment", ChangedIp(good, 14 + 7, 1), DropReason::kIpFragment},
       {"a piece of 20 octets with more to come", ChangedIp(good, 14 + 6, 0x20),
        DropReason::kIpFragmentMalformed},
       {"TCP checksum", Changed(good, 14 + 20 + 16, 0), DropReason::kTcpChecksum},
