@@ -229,7 +229,7 @@ DropReason Shard::Impl::InputTcpInPieces(RxPacket& p) {
   const FlowKind kind = FindFlow(p.key, p.hash).kind();
   const bool takes_text = kind == FlowKind::kConnection || kind == FlowKind::kHalfOpen;
   if (!takes_text || whole.Has(wire::kSyn | wire::kRst)) {
-    p.rest = pieces;
+    ReleaseList(pieces);
     p.segment.payload = nullptr;
     p.segment.payload_length = whole.payload_length + p.rest_octets;
     return InputTcp(p);

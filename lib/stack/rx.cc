@@ -53,7 +53,10 @@ bool Shard::Impl::InputOther(const RxFrame& frame, uint16_t interface, RxPacket&
   bool is_tcp = false;
   DropReason drop = ParseLink(frame, interface, p);
   if (drop == DropReason::kNone) drop = InputNetwork(p, interface, &is_tcp);
-  if (!is_tcp) Finish(p, drop);
+  if (!is_tcp) {
+    ReleaseList(std::exchange(p.rest, nullptr));
+    Finish(p, drop);
+  }
   return is_tcp;
 }
 
@@ -67,7 +70,6 @@ void Shard::Impl::Finish(RxPacket& p, DropReason drop) {
   if (p.buffer == nullptr) return;
   // A frame may have come in several pieces.
   ReleaseList(std::exchange(p.buffer, nullptr));
-  if (p.rest != nullptr) ReleaseList(std::exchange(p.rest, nullptr));
 }
 
 DropReason Shard::Impl::ParseLink(const RxFrame& frame, uint16_t interface, RxPacket& p) {

@@ -53,7 +53,7 @@ struct RxPacket {
   wire::IpAddress dst;
   std::span<const uint8_t> body;  // what the IP packet carries, as far as `buffer` holds it
   // Of a packet that came in fragments only.
-  Buffer* rest = nullptr;       // what it carries behind `body`
+  Buffer* rest = nullptr;       // what it carries behind `body`; nullptr again once the packet is done with
   uint32_t rest_octets = 0;     // in `rest`; meaningful while that is not nullptr
   uint32_t identification = 0;  // of its fragments
   // TCP only.
