@@ -21,6 +21,7 @@ namespace tern {
   X(kVlanNotOurs, "vlan_not_ours", "tagged for a VLAN this interface is not in")                         \
   X(kArpMalformed, "arp_malformed", "not a well-formed ARP packet for Ethernet and IPv4")                \
   X(kArpNotOurs, "arp_not_ours", "asks for or tells of an address that is no business of ours")          \
+  X(kArpConflict, "arp_conflict", "somebody else claims an address of ours")                             \
   /* Internet. */                                                                                        \
   X(kIpVersion, "ip_version", "the version field contradicts the ethertype")                             \
   X(kIpHeaderShort, "ip_header_short", "the packet ends before its IP header does, or IHL is below 5")   \

@@ -25,6 +25,7 @@
 #include "stack/steering.h"
 #include "stack/time_wait.h"
 #include "stack/token_bucket.h"
+#include "wire/arp.h"
 #include "wire/ethernet.h"
 #include "wire/icmp.h"
 #include "wire/icmpv6.h"
@@ -80,6 +81,7 @@ struct Shard::Impl {
     IndexQueue dirty;             // connections that may have something to send
     uint32_t round_segments = 0;  // what the head of `dirty` has sent in its round
     uint32_t round_octets = 0;
+    TokenBucket defence{Duration::Seconds(10), 1};  // RFC 5227 1.1: DEFEND_INTERVAL
   };
 
   Impl(const ShardConfig& shard_config, MemorySource& memory, Instant start);
@@ -191,6 +193,7 @@ struct Shard::Impl {
 
   // ---- neighbour_handler.cc ----
   DropReason InputArp(RxPacket& p, uint16_t interface);
+  DropReason DefendAddress(const wire::ArpPacket& claim, uint16_t interface);
   DropReason InputNeighborSolicit(RxPacket& p, const wire::IcmpMessage& message, uint16_t interface);
   DropReason InputNeighborAdvert(RxPacket& p, const wire::IcmpMessage& message, uint16_t interface);
   void MakeEntry(uint16_t interface, const wire::IpAddress& address);
