@@ -65,6 +65,7 @@ void AddUse(rte_tel_data* dict, const WorkerSnapshot& s) {
   AddNumber(dict, "neighbours", s.usage.neighbours);
   AddNumber(dict, "send_records", s.usage.send_records);
   AddNumber(dict, "timers", s.usage.timers);
+  AddNumber(dict, "fragments", s.usage.fragments);
 }
 
 int TellWorkers(const char*, const char*, rte_tel_data* out) {

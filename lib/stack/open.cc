@@ -134,6 +134,7 @@ void Shard::Impl::CloseAll(bool abort) {
   closing = true;
   half_open.ForEach([this](uint32_t i) { ForgetHalfOpen(i); });
   listeners.RemoveAll();
+  DropFragments();
   for (uint32_t i = 0; i < slots.high_water(); ++i) {
     Slot& slot = slots[i];
     if (slot.generation == 0 || slot.Is(kSlotClosed)) continue;

@@ -22,7 +22,8 @@ uint32_t RecordLimit(const ShardConfig& config) {
   return std::max(kLeastRecords, config.max_connections * kRecordsPerConnection);
 }
 
-// Three uses of one secret must not be three views of one hash.
+// Several uses of one secret must not be several views of one hash.
+constexpr uint64_t kReassemblyPurpose = 0x66726167;
 HashKey Derive(const std::array<uint8_t, 16>& secret, uint64_t purpose) {
   const HashKey key = HashKeyFromBytes(secret);
   return {SipHash24(key, purpose, 0), SipHash24(key, purpose, 1)};
@@ -67,6 +68,7 @@ Shard::Impl::Impl(const ShardConfig& shard_config, MemorySource& memory, Instant
       time_wait(memory, config.max_time_wait, config.tcp.msl * 2),
       listeners(config.max_listeners),
       neighbours(memory, config.max_neighbours, Derive(config.table_secret, ~config.seed)),
+      reassembly(memory, config.reassembly, Derive(config.table_secret, kReassemblyPurpose)),
       wheel(memory, config.max_connections * kWheelEntriesPerConnection, start),
       controls(memory, kMaxControlFrames),
       ports(config.interfaces.size()),
@@ -74,6 +76,7 @@ Shard::Impl::Impl(const ShardConfig& shard_config, MemorySource& memory, Instant
       challenges(config.tcp.challenges_per_second, SipHash24(Derive(config.table_secret, config.seed), 0, 2)) {
   env.challenges = &challenges;
   notices.reserve(config.worker_count > 1 ? kMaxNotices : 0);
+  foreign.reserve(config.worker_count > 1 ? kMaxForeign : 0);
 }
 
 Shard::Shard(const ShardConfig& config, MemorySource& memory, Instant now)
@@ -210,6 +213,8 @@ size_t Shard::TakeNeighbourNotices(std::span<NeighbourNotice> out) {
   return n;
 }
 
+size_t Shard::TakeForeign(std::span<ForeignFrame> out) { return impl_->TakeForeign(out); }
+
 std::vector<wire::MacAddress> Shard::MulticastGroups(uint16_t interface) const {
   std::vector<wire::MacAddress> groups;
   const auto join = [&](const wire::IpAddress& group) {
@@ -241,7 +246,8 @@ ShardUsage Shard::usage() const {
           .neighbours = i.neighbours.in_use(),
           .send_records = i.records.in_use(),
           .cold_states = i.cold.in_use(),
-          .timers = i.armed};
+          .timers = i.armed,
+          .fragments = i.reassembly.fragments()};
 }
 
 }  // namespace tern::stack

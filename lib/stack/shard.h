@@ -53,6 +53,18 @@ struct Route {
   uint16_t interface = 0;
 };
 
+// Bounds of IP reassembly, of one shard: what anybody on the net can make us keep.
+struct ReassemblyLimits {
+  uint32_t max_datagrams = 256;  // 0: fragments are refused
+  uint32_t max_per_source = 64;
+  uint16_t max_fragments = 64;         // of one packet: 65535 octets at IPv6's least MTU are 54
+  uint32_t max_cost = 1 << 20;         // of the buffers held, by true cost, octets
+  uint32_t max_source_cost = 1 << 19;  // so that no source alone drives out all others
+  Duration timeout4 =
+      Duration::Seconds(30);  // RFC 1122 3.3.2 says a minute or two; deployed stacks wait this
+  Duration timeout6 = Duration::Seconds(60);  // RFC 8200 4.5
+};
+
 struct ShardConfig {
   tcp::TcpConfig tcp;
   std::vector<InterfaceConfig> interfaces;
@@ -63,6 +75,7 @@ struct ShardConfig {
   uint32_t max_time_wait = 65'536;
   uint32_t max_listeners = 1'024;
   uint32_t max_neighbours = 1'024;
+  ReassemblyLimits reassembly;
   uint32_t max_send_records = 0;  // 0: four for each connection, at least 65,536
   // Secrets: of the flow table's hash (own to a shard) and of ISNs and timestamps (shared by all shards).
   std::array<uint8_t, 16> table_secret{};
@@ -127,8 +140,17 @@ struct NeighbourNotice {
   uint16_t interface = 0;
 };
 
+// A frame, or a packet reassembled from several, that another worker's connection is to get.
+struct ForeignFrame {
+  RxFrame frame;
+  uint16_t interface = 0;
+  uint16_t owner = 0;
+};
+
 struct ShardCounters {
   uint64_t rx_frames = 0;  // every frame shown to Input; equals consumed + sum of drops
+  // A fragment that waits for others counts as consumed, and moves to its drop reason if they never come.
+  // One of a packet's fragments has the whole packet's fate, the others were consumed.
   uint64_t rx_consumed = 0;
   uint64_t tx_frames = 0;
   uint64_t rx_payload = 0;  // TCP payload octets delivered in order
@@ -154,6 +176,7 @@ struct ShardUsage {
   uint32_t send_records = 0;
   uint32_t cold_states = 0;
   uint32_t timers = 0;
+  uint32_t fragments = 0;  // buffers held in IP reassembly
 };
 
 // All calls from one thread. Nothing allocates after construction but table growth through `memory`.
@@ -236,6 +259,9 @@ class Shard {
   // ---- Between workers ----
   void LearnNeighbour(const NeighbourNotice& notice, Instant now);
   size_t TakeNeighbourNotices(std::span<NeighbourNotice> out);
+  // What Input found to belong to other workers, which only a look into the packet could tell. The caller
+  // owns the buffers; show them to the owner's Input. REQUIRES with several workers: called after each Input.
+  size_t TakeForeign(std::span<ForeignFrame> out);
   // MAC groups the device of `interface` has to accept (NDP: solicited-node, all-nodes).
   std::vector<wire::MacAddress> MulticastGroups(uint16_t interface) const;
 

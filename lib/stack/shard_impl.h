@@ -16,6 +16,7 @@
 #include "stack/flow_table.h"
 #include "stack/half_open.h"
 #include "stack/index_queue.h"
+#include "stack/ip_reassembly.h"
 #include "stack/listeners.h"
 #include "stack/neighbour.h"
 #include "stack/ports.h"
@@ -24,6 +25,7 @@
 #include "stack/steering.h"
 #include "stack/time_wait.h"
 #include "stack/token_bucket.h"
+#include "wire/arp.h"
 #include "wire/ethernet.h"
 #include "wire/icmp.h"
 #include "wire/icmpv6.h"
@@ -39,17 +41,22 @@ struct RxPacket {
   wire::EthernetHeader ethernet;
   bool link_group = false;  // sent to a link-layer group or broadcast address
   bool ipv6 = false;
+  bool fragmented = false;  // came in fragments, or with a fragment header
   uint8_t protocol = 0;
   uint8_t hop_limit = 0;
   uint8_t traffic_class = 0;
   ChecksumState ip_checksum = ChecksumState::kUnknown;
   ChecksumState l4_checksum = ChecksumState::kUnknown;
   uint32_t network_offset = 0;    // in the frame
-  uint32_t network_length = 0;    // of the IP packet, without the link's padding
+  uint32_t network_length = 0;    // of the IP packet, as far as `buffer` holds it, without the link's padding
   uint32_t protocol_pointer = 0;  // where the packet names its protocol, for ICMPv6 errors
   wire::IpAddress src;
   wire::IpAddress dst;
-  std::span<const uint8_t> body;  // what the IP packet carries
+  std::span<const uint8_t> body;  // what the IP packet carries, as far as `buffer` holds it
+  // Of a packet that came in fragments only.
+  Buffer* rest = nullptr;       // what it carries behind `body`; nullptr again once the packet is done with
+  uint32_t rest_octets = 0;     // in `rest`; meaningful while that is not nullptr
+  uint32_t identification = 0;  // of its fragments
   // TCP only.
   uint64_t hash = 0;
   wire::FlowKey key;
@@ -66,6 +73,7 @@ struct Shard::Impl {
   static constexpr uint32_t kRoundOctets = 64 * 1024;
   static constexpr uint32_t kTsoOctets = 60 * 1024;
   static constexpr size_t kMaxNotices = 256;
+  static constexpr size_t kMaxForeign = 64;
 
   // An interface while it runs.
   struct Port {
@@ -73,6 +81,7 @@ struct Shard::Impl {
     IndexQueue dirty;             // connections that may have something to send
     uint32_t round_segments = 0;  // what the head of `dirty` has sent in its round
     uint32_t round_octets = 0;
+    TokenBucket defence{Duration::Seconds(10), 1};  // RFC 5227 1.1: DEFEND_INTERVAL
   };
 
   Impl(const ShardConfig& shard_config, MemorySource& memory, Instant start);
@@ -92,12 +101,41 @@ struct Shard::Impl {
   // Parses up to the transport. kNone with protocol TCP: the packet awaits its look-up; kNone otherwise:
   // dealt with.
   DropReason InputNetwork(RxPacket& p, uint16_t interface, bool* is_tcp);
-  DropReason ParseIpv4(RxPacket& p);
+  DropReason ParseIpv4(RxPacket& p, uint16_t interface);
   DropReason ParseIpv6(RxPacket& p, uint16_t interface);
+  DropReason RefuseExtension(RxPacket& p, wire::ParseError error, const wire::Ipv6Problem& problem);
   DropReason ParseTcpSegment(RxPacket& p);
   // May a host on this link have sent that, to us? For packets that belong to no connection.
   DropReason CheckSource(const wire::IpAddress& src) const;
   DropReason InputTransport(RxPacket& p, uint16_t interface);
+
+  // ---- fragment_input.cc ----
+  DropReason InputFragment4(RxPacket& p, const wire::Ipv4Header& ip, uint16_t interface);
+  DropReason InputFragment6(RxPacket& p, const wire::Ipv6Header& ip, uint16_t interface);
+  DropReason InputFragment(RxPacket& p, const Fragment& fragment);
+  DropReason TakeWhole(RxPacket& p, const Datagram& whole);
+  void NoteWholeLength(RxPacket& p);
+  static void TakePieces(const RxFrame& frame, RxPacket& p);
+  static wire::InetSum SumInPieces(const RxPacket& p, wire::InetSum sum);
+  // The same as wire::TransportChecksumValid, of a packet in pieces.
+  static bool TransportSumIsGood(const RxPacket& p, uint8_t protocol);
+  bool HandOver(RxPacket& p, uint16_t interface, DropReason* drop);
+  size_t TakeForeign(std::span<ForeignFrame> out);
+  DropReason InputTcpInPieces(RxPacket& p);
+  struct EchoReply {
+    wire::IpAddress src;
+    wire::IpAddress dst;
+    uint32_t neighbour = kNoSlot;
+    std::array<uint8_t, wire::kIcmpHeader> icmp{};
+    std::span<const uint8_t> first_body;  // of the request, behind its ICMP header
+  };
+  DropReason AnswerEchoInPieces(RxPacket& p, const EchoReply& reply);
+  void WriteFragment(ControlFrame& frame, const EchoReply& reply, uint32_t identification, uint32_t offset,
+                     uint32_t length, bool more) const;
+  bool ExpireFragments();
+  void ReportTimeout(const Datagram& gone);
+  void ReleaseList(Buffer* list);
+  void DropFragments();
 
   // ---- tcp_input.cc ----
   FlowId FindFlow(const wire::FlowKey& key, uint64_t hash) const;
@@ -155,6 +193,7 @@ struct Shard::Impl {
 
   // ---- neighbour_handler.cc ----
   DropReason InputArp(RxPacket& p, uint16_t interface);
+  DropReason DefendAddress(const wire::ArpPacket& claim, uint16_t interface);
   DropReason InputNeighborSolicit(RxPacket& p, const wire::IcmpMessage& message, uint16_t interface);
   DropReason InputNeighborAdvert(RxPacket& p, const wire::IcmpMessage& message, uint16_t interface);
   void MakeEntry(uint16_t interface, const wire::IpAddress& address);
@@ -183,6 +222,13 @@ struct Shard::Impl {
   DropReason OnIcmpError(RxPacket& p, const wire::IcmpMessage& message, tcp::Trouble trouble, bool hard);
   DropReason InputUdp(RxPacket& p);
   DropReason SendIcmpError(RxPacket& p, uint8_t type, uint8_t code, uint32_t rest, DropReason why);
+  DropReason ReportToGroup(RxPacket& p, const wire::Ipv6Problem& problem, DropReason why);
+  struct IcmpError {
+    uint8_t type = 0;
+    uint8_t code = 0;
+    uint32_t rest = 0;
+  };
+  DropReason EmitIcmpError(RxPacket& p, const wire::IpAddress& from, const IcmpError& error, DropReason why);
 
   // ---- control.cc: frames of no connection ----
   // A fresh frame, or nullptr (counted) when the bound is reached.
@@ -248,6 +294,7 @@ struct Shard::Impl {
   TimeWaitTable time_wait;
   ListenerTable listeners;
   NeighbourTable neighbours;
+  IpReassembly reassembly;
   TimingWheel wheel;
   uint32_t armed = 0;  // connections with a valid entry in the wheel
   ControlPool controls;
@@ -255,6 +302,7 @@ struct Shard::Impl {
   EventRing event_ring;
   BufferChain released;
   std::vector<NeighbourNotice> notices;
+  std::vector<ForeignFrame> foreign;
   TokenBucket icmp_limit{Duration::Millis(10), 50};
   tcp::ChallengeLimit challenges;
   ShardCounters counters;
