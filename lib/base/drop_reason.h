@@ -67,7 +67,11 @@ namespace tern {
   X(kTcpBacklogFull, "tcp_backlog_full", "the listener's backlog is full")                              \
   X(kTcpNoSlot, "tcp_no_slot", "no connection slot left")                                               \
   X(kTcpNoBuffer, "tcp_no_buffer", "no buffer left to take the payload")                                \
+  X(kTcpAcceptRate, "tcp_accept_rate", "more connections a second than the listener takes")              \
+  X(kTcpSourceLimit, "tcp_source_limit", "its source has as many pending connections as one may have")  \
+  X(kTcpSourceTableFull, "tcp_source_table_full", "too many sources have pending connections to count") \
   X(kTcpBadCookie, "tcp_bad_cookie", "an ACK whose SYN cookie is not ours or too old")                  \
+  X(kTcpCookieNotFirst, "tcp_cookie_not_first", "a SYN cookie, but what comes before it was lost")      \
   X(kHalfOpenTableFull, "half_open_table_full", "the table of half-open connections is full")           \
   X(kTimeWaitTableFull, "time_wait_table_full", "the table of TIME-WAIT connections is full")           \
   /* TCP: the connection refused it. */                                                                 \

@@ -39,7 +39,13 @@ void Shard::Impl::QueueEvent(uint32_t index, uint16_t events) {
   Slot& slot = slots[index];
   slot.Set(events);
   if (slot.Is(kSlotEventQueued)) return;
-  slot.Set(kSlotEventQueued);
+  if (!slot.Is(kSlotSeen) && HoldBack(index)) return;
+  Tell(index);
+}
+
+// REQUIRES: it is not in the ring.
+void Shard::Impl::Tell(uint32_t index) {
+  slots[index].Set(kSlotEventQueued);
   event_ring.Push(index);
 }
 
@@ -102,10 +108,8 @@ void Shard::Impl::Retire(uint32_t index, tcp::CloseReason reason) {
   }
   // The application never heard of it and never will.
   slot.Clear(kSlotEventMask);
+  LeaveUnaccepted(slot);
   slot.generation = 0;
-  if (Listener* listener = listeners.Get(static_cast<uint32_t>(slot.user)); listener != nullptr) {
-    --listener->pending;
-  }
   MaybeFree(index);
 }
 
@@ -117,7 +121,13 @@ void Shard::Impl::MaybeFree(uint32_t index) {
 void Shard::Impl::RecycleOldestTimeWait() {
   const uint32_t oldest = time_wait.Oldest();
   if (oldest == kNoSlot) return;
-  flows.Remove(flows.Hash(time_wait[oldest].Key()), FlowId(FlowKind::kTimeWait, oldest));
+  const TimeWaitEntry& entry = time_wait[oldest];
+  const wire::FlowKey key = entry.Key();
+  if (entry.yielded) {
+    half_open[FindFlow(key, flows.Hash(key)).index()].time_wait = kNoSlot;
+  } else {
+    flows.Remove(flows.Hash(key), FlowId(FlowKind::kTimeWait, oldest));
+  }
   time_wait.Remove(oldest);
 }
 
@@ -154,8 +164,9 @@ size_t Shard::Impl::PollEvents(std::span<ShardEvent> out) {
         Abort(index);  // nobody is left to accept it; this frees the slot
         continue;
       }
-      --listener->pending;
+      LeaveUnaccepted(slot);
       slot.user = listener->user;
+      slot.Clear(kSlotDeferred);
       slot.Set(kSlotSeen);
     }
     if (events != 0) {

@@ -14,6 +14,7 @@ bool Shard::Impl::AdvanceTimers() {
   while (retried < kTimersPerCall && RetryHalfOpen()) ++retried;
   more = more || retried == kTimersPerCall;
   more = ExpireTimeWait() || more;
+  more = AdvanceDeferred() || more;
   return AdvanceNeighbours() || more;
 }
 
@@ -57,7 +58,8 @@ Instant Shard::Impl::NextDeadline() const {
     if (!port.control.empty() || !port.dirty.empty()) return now;
   }
   return std::min(
-      {wheel.NextExpiry(), half_open.NextDeadline(), time_wait.NextDeadline(now), neighbours.NextDeadline()});
+      {wheel.NextExpiry(), half_open.NextDeadline(), time_wait.NextDeadline(now), deferrals.NextExpiry(),
+       neighbours.NextDeadline()});
 }
 
 }  // namespace tern::stack
