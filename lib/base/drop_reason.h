@@ -67,7 +67,7 @@ namespace tern {
   X(kTcpBacklogFull, "tcp_backlog_full", "the listener's backlog is full")                              \
   X(kTcpNoSlot, "tcp_no_slot", "no connection slot left")                                               \
   X(kTcpNoBuffer, "tcp_no_buffer", "no buffer left to take the payload")                                \
-  X(kTcpAcceptRate, "tcp_accept_rate", "more connections a second than the listener takes")              \
+  X(kTcpAcceptRate, "tcp_accept_rate", "more connections a second than the listener takes")             \
   X(kTcpSourceLimit, "tcp_source_limit", "its source has as many pending connections as one may have")  \
   X(kTcpSourceTableFull, "tcp_source_table_full", "too many sources have pending connections to count") \
   X(kTcpBadCookie, "tcp_bad_cookie", "an ACK whose SYN cookie is not ours or too old")                  \

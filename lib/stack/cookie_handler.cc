@@ -21,8 +21,8 @@ DropReason Shard::Impl::SendCookie(uint32_t listener_id, const RxPacket& p) {
   return DropReason::kNone;
 }
 
-// Only who sends cookies looks for them, or did so less than a period ago: else anybody's ACKs would cost a hash each,
-// for ever, and a guess could hit at any time.
+// Only who sends cookies looks for them, or did so less than a period ago: else anybody's ACKs would cost a
+// hash each, for ever, and a guess could hit at any time.
 bool Shard::Impl::TakesCookies(const Listener& listener) const {
   if (config.syn_cookies == SynCookies::kOff || closing) return false;
   return config.syn_cookies == SynCookies::kAlways || now < listener.cookies_until;
@@ -30,7 +30,8 @@ bool Shard::Impl::TakesCookies(const Listener& listener) const {
 
 CookieVerdict Shard::Impl::EntryFromCookie(uint32_t listener_id, const RxPacket& p, HalfOpen* entry) {
   const Listener* listener = listeners.Get(listener_id);
-  if (listener == nullptr || p.segment.Has(wire::kSyn) || !TakesCookies(*listener)) return CookieVerdict::kInvalid;
+  if (listener == nullptr || p.segment.Has(wire::kSyn) || !TakesCookies(*listener))
+    return CookieVerdict::kInvalid;
   const tcp::SegmentView& segment = p.segment;
   std::optional<uint32_t> tsecr;
   if (config.tcp.timestamps && segment.options.has_timestamp) tsecr = segment.options.tsecr;
@@ -67,13 +68,14 @@ DropReason Shard::Impl::OnListenAck(uint32_t listener_id, RxPacket& p) {
   return RefuseSegment(p, DropReason::kTcpBadCookie);
 }
 
-// What a half-open entry was asked when its SYN came is asked now. Where the answer is no, the peer hears nothing: its
-// cookie stays good, and its next segment tries again.
+// What a half-open entry was asked when its SYN came is asked now. Where the answer is no, the peer hears
+// nothing: its cookie stays good, and its next segment tries again.
 DropReason Shard::Impl::AcceptCookie(const HalfOpen& entry, RxPacket& p) {
   Listener& listener = *listeners.Get(entry.listener);
   if (listener.unaccepted >= listener.backlog) return DropReason::kTcpBacklogFull;
   if (!listener.accept_rate.Ready(now)) return DropReason::kTcpAcceptRate;
-  if (const DropReason drop = CountSource(entry.listener, p.key.remote); drop != DropReason::kNone) return drop;
+  if (const DropReason drop = CountSource(entry.listener, p.key.remote); drop != DropReason::kNone)
+    return drop;
   uint32_t slot = kNoSlot;
   if (const DropReason drop = MakeConnection(entry, FlowId(), p, &slot); drop != DropReason::kNone) {
     sources.Remove(entry.listener, p.key.remote);

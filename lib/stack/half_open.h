@@ -30,8 +30,9 @@ struct HalfOpen {
   SeqNum irs;
   uint32_t ts_recent = 0;
   uint32_t listener = 0;
-  uint32_t time_wait = kNoSlot;  // the entry whose place this one took, and which comes back if nothing comes of it
-  uint16_t peer_mss = 0;     // 0: the peer did not say
+  uint32_t time_wait =
+      kNoSlot;            // the entry whose place this one took, and which comes back if nothing comes of it
+  uint16_t peer_mss = 0;  // 0: the peer did not say
   uint16_t peer_window = 0;  // of the SYN
   int8_t peer_scale = -1;    // -1: the peer does not scale, or we do not
   uint8_t tries = 0;         // times that the SYN-ACK was sent again

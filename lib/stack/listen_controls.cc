@@ -52,7 +52,8 @@ void Shard::Impl::TellDeferredOf(uint32_t listener_id) {
   if (deferred == 0) return;
   for (uint32_t i = 0; i < slots.high_water(); ++i) {
     const Slot& slot = slots[i];
-    const bool waits = slot.generation != 0 && slot.Is(kSlotDeferred) && !slot.Is(kSlotSeen | kSlotEventQueued);
+    const bool waits =
+        slot.generation != 0 && slot.Is(kSlotDeferred) && !slot.Is(kSlotSeen | kSlotEventQueued);
     if (waits && static_cast<uint32_t>(slot.user) == listener_id) Tell(i);
   }
 }

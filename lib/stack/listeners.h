@@ -22,9 +22,9 @@ struct Listener {
   uint16_t port = 0;
   uint16_t next = 0;  // in the chain of its bucket, or in the free list; kNone at the end
   bool nodelay = false;
-  TokenBucket accept_rate{Duration::Zero(), 1};      // no interval: no limit
-  Duration defer_accept;                             // how long an accept waits for data; zero: it does not
-  Instant cookies_until = Instant::FromNanos(0);     // an ACK may carry a cookie before this
+  TokenBucket accept_rate{Duration::Zero(), 1};   // no interval: no limit
+  Duration defer_accept;                          // how long an accept waits for data; zero: it does not
+  Instant cookies_until = Instant::FromNanos(0);  // an ACK may carry a cookie before this
 
   uint32_t pending() const { return half_open + unaccepted; }
 };

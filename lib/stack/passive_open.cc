@@ -30,8 +30,9 @@ DropReason Shard::Impl::OnSyn(uint32_t listener_id, RxPacket& p, uint32_t old) {
   // Where the application is behind, cookies would only add to its burden.
   if (listener.unaccepted >= listener.backlog) return DropReason::kTcpBacklogFull;
   const bool past_backlog = listener.pending() >= listener.backlog;
-  // A cookie's ISN can be anything, and its timestamp a little behind the clock: neither may follow on a connection
-  // whose segments may still be under way (RFC 9293 3.10.7.4, TIME-WAIT). Who got that far has proved its address.
+  // A cookie's ISN can be anything, and its timestamp a little behind the clock: neither may follow on a
+  // connection whose segments may still be under way (RFC 9293 3.10.7.4, TIME-WAIT). Who got that far has
+  // proved its address.
   if (old == kNoSlot && config.syn_cookies != SynCookies::kOff) {
     const bool wanted = past_backlog || half_open.full() || config.syn_cookies == SynCookies::kAlways;
     if (wanted) return SendCookie(listener_id, p);
@@ -46,8 +47,7 @@ DropReason Shard::Impl::AddHalfOpen(uint32_t listener_id, RxPacket& p, uint32_t 
   const uint32_t index = half_open.Add(now);
   const FlowId id(FlowKind::kHalfOpen, index);
   const FlowId old_id(FlowKind::kTimeWait, old);
-  if (index == kNoSlot ||
-      !(old == kNoSlot ? flows.Insert(p.hash, id) : flows.Replace(p.hash, old_id, id))) {
+  if (index == kNoSlot || !(old == kNoSlot ? flows.Insert(p.hash, id) : flows.Replace(p.hash, old_id, id))) {
     if (index != kNoSlot) half_open.Remove(index);
     sources.Remove(listener_id, p.key.remote);
     return DropReason::kHalfOpenTableFull;
@@ -138,8 +138,9 @@ DropReason Shard::Impl::OnHalfOpen(uint32_t index, RxPacket& p) {
       // The peer's first SYN may have had a cookie for an answer, and only its second an entry.
       const HalfOpen& entry = half_open[index];
       HalfOpen from_cookie;
-      const CookieVerdict cookie = entry.time_wait != kNoSlot ? CookieVerdict::kInvalid
-                                                              : EntryFromCookie(entry.listener, p, &from_cookie);
+      const CookieVerdict cookie = entry.time_wait != kNoSlot
+                                       ? CookieVerdict::kInvalid
+                                       : EntryFromCookie(entry.listener, p, &from_cookie);
       if (cookie == CookieVerdict::kNotFirst) return DropReason::kTcpCookieNotFirst;
       if (cookie == CookieVerdict::kGood) {
         ForgetHalfOpen(index);
@@ -167,8 +168,8 @@ DropReason Shard::Impl::OnHalfOpen(uint32_t index, RxPacket& p) {
   return verdict.drop;
 }
 
-// The third segment of the handshake: a connection takes the entry's place. Where something is missing the entry stays,
-// and the peer's next segment tries again.
+// The third segment of the handshake: a connection takes the entry's place. Where something is missing the
+// entry stays, and the peer's next segment tries again.
 DropReason Shard::Impl::Promote(uint32_t index, RxPacket& p) {
   const HalfOpen entry = half_open[index];
   uint32_t slot = kNoSlot;
@@ -180,7 +181,8 @@ DropReason Shard::Impl::Promote(uint32_t index, RxPacket& p) {
   return Begin(slot, p);
 }
 
-DropReason Shard::Impl::MakeConnection(const HalfOpen& entry, FlowId from, const RxPacket& p, uint32_t* made) {
+DropReason Shard::Impl::MakeConnection(const HalfOpen& entry, FlowId from, const RxPacket& p,
+                                       uint32_t* made) {
   const uint32_t neighbour = NeighbourTowards(entry.key.remote);
   if (neighbour == kNoSlot) return DropReason::kNeighborTableFull;
   const uint32_t slot_index = slots.Allocate();

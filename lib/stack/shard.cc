@@ -22,7 +22,8 @@ uint32_t RecordLimit(const ShardConfig& config) {
   return std::max(kLeastRecords, config.max_connections * kRecordsPerConnection);
 }
 
-// The uses of one secret must not be views of one hash. Any numbers that differ; the ISN secret serves SYN cookies, too.
+// The uses of one secret must not be views of one hash. Any numbers that differ; the ISN secret serves SYN
+// cookies, too.
 constexpr uint64_t kCookiePurpose = 0x434f4f4b4945;
 constexpr uint64_t kSourcePurpose = 0x534f55524345;
 HashKey Derive(const std::array<uint8_t, 16>& secret, uint64_t purpose) {

@@ -66,7 +66,8 @@ struct ShardConfig {
   uint32_t max_listeners = 1'024;
   uint32_t max_neighbours = 1'024;
   uint32_t max_send_records = 0;  // 0: four for each connection, at least 65,536
-  // Secrets: of the flow table's hash (own to a shard) and of ISNs, timestamps and SYN cookies (shared by all shards).
+  // Secrets: of the flow table's hash (own to a shard) and of ISNs, timestamps and SYN cookies (shared by all
+  // shards).
   std::array<uint8_t, 16> table_secret{};
   std::array<uint8_t, 16> isn_secret{};
   uint64_t seed = 0;  // for ports and everything that may be guessed
@@ -89,7 +90,8 @@ struct ListenSpec {
   uint32_t backlog = 4'096;  // bound on half-open plus not yet accepted connections
   uint64_t user = 0;         // given back with each accept event
   bool nodelay = false;
-  uint32_t accept_rate = 0;   // connections a second, and as many at once; 0: no limit. What is beyond is dropped
+  uint32_t accept_rate =
+      0;  // connections a second, and as many at once; 0: no limit. What is beyond is dropped
   uint32_t source_limit = 0;  // bound on those of the backlog from one IPv4 address or IPv6 /64; 0: none
   // The accept event waits for data, or for the peer's FIN, but no longer than this. Zero: it comes at once.
   Duration defer_accept;

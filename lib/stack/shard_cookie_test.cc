@@ -40,7 +40,8 @@ class ShardCookieTest : public ShardTest {
     EXPECT_EQ(shard().usage().half_open, 0u);
     return synack;
   }
-  void GiveAck(const TestFlow& flow, const SentFrame& synack, const Bytes& payload = {}, uint32_t isn = 1000) {
+  void GiveAck(const TestFlow& flow, const SentFrame& synack, const Bytes& payload = {},
+               uint32_t isn = 1000) {
     GiveTcp(flow, kAck, isn + 1, synack.tcp.seq.value() + 1, payload, Echo(synack), 500);
   }
   void ExpectReset(DropReason reason) {
@@ -168,7 +169,8 @@ TEST_F(ShardCookieTest, OldForeignAndForgedCookiesAreRefusedByName) {
   StartWith(SynCookies::kAlways);
   Listen();
   const SentFrame synack = Cookie(flow_, SynOptions(true, true, true));
-  const auto refused = [&](const TestFlow& flow, uint32_t seq, uint32_t ack, const wire::TcpOptions& options) {
+  const auto refused = [&](const TestFlow& flow, uint32_t seq, uint32_t ack,
+                           const wire::TcpOptions& options) {
     const uint64_t before = Dropped(DropReason::kTcpBadCookie);
     GiveTcp(flow, kAck, seq, ack, {}, options);
     const SentFrame reset = TakeOne();
@@ -195,8 +197,8 @@ TEST_F(ShardCookieTest, OldForeignAndForgedCookiesAreRefusedByName) {
   EXPECT_EQ(shard().counters().syn_cookies_accepted, 0u);
 }
 
-// The ACK and the first data are lost; what comes behind them is not answered by a RST, and the first data, sent again,
-// opens the connection.
+// The ACK and the first data are lost; what comes behind them is not answered by a RST, and the first data,
+// sent again, opens the connection.
 TEST_F(ShardCookieTest, DataBehindLostDataDoesNoHarm) {
   for (const SynCookies mode : {SynCookies::kAlways, SynCookies::kPastBacklog}) {
     shard_.reset();
@@ -260,8 +262,8 @@ TEST_F(ShardCookieTest, CookiesAreTakenWhileTheyAreGivenAndAPeriodLonger) {
   EXPECT_EQ(Dropped(DropReason::kTcpBadCookie), 0u);
 }
 
-// The first SYN is answered by a cookie, and its second, when there is room again, by an entry with another ISN. The
-// peer took the first SYN-ACK.
+// The first SYN is answered by a cookie, and its second, when there is room again, by an entry with another
+// ISN. The peer took the first SYN-ACK.
 TEST_F(ShardCookieTest, ACookieStillCountsWhenAnEntryCameAfterIt) {
   StartWith(SynCookies::kPastBacklog);
   Listen(7, 1);
@@ -295,8 +297,8 @@ TEST_F(ShardCookieTest, TheThirdSegmentMayCarryDataAndFin) {
   EXPECT_TRUE(ended);
 }
 
-// What the application leaves lying is bounded as ever: past it neither SYN nor cookie gets in, and the peer's next
-// segment does once there is room.
+// What the application leaves lying is bounded as ever: past it neither SYN nor cookie gets in, and the
+// peer's next segment does once there is room.
 TEST_F(ShardCookieTest, UnacceptedConnectionsStayWithinTheBacklog) {
   StartWith(SynCookies::kAlways);
   Listen(7, 2);
@@ -343,7 +345,8 @@ TEST_F(ShardCookieTest, AnotherShardTakesIt) {
   EXPECT_EQ(ReceiveText(OneEvent().handle), "moved");
 }
 
-// TIME-WAIT keeps its promise of a later ISN and later timestamps: an entry, not a cookie, even under "always".
+// TIME-WAIT keeps its promise of a later ISN and later timestamps: an entry, not a cookie, even under
+// "always".
 TEST_F(ShardCookieTest, TimeWaitIsFollowedByAnEntry) {
   StartWith(SynCookies::kAlways);
   Listen();

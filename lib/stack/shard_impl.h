@@ -111,15 +111,16 @@ struct Shard::Impl {
   DropReason RefuseSegment(const RxPacket& p, DropReason why);
 
   // ---- passive_open.cc ----
-  // `old`: the TIME-WAIT entry of an earlier connection of the tuple, whose place the new one takes; or kNoSlot.
+  // `old`: the TIME-WAIT entry of an earlier connection of the tuple, whose place the new one takes; or
+  // kNoSlot.
   DropReason OnSyn(uint32_t listener_id, RxPacket& p, uint32_t old);
   DropReason AddHalfOpen(uint32_t listener_id, RxPacket& p, uint32_t old);
   // What the SYN says of its sender; not the entry's own ISN, times and place.
   void DescribeSyn(uint32_t listener_id, const RxPacket& p, HalfOpen& entry) const;
   DropReason OnHalfOpen(uint32_t index, RxPacket& p);
   DropReason Promote(uint32_t index, RxPacket& p);
-  // Makes the connection that `entry` describes, in the place of `from` in the flow table or in a new one. Nothing has
-  // changed when it gives a reason.
+  // Makes the connection that `entry` describes, in the place of `from` in the flow table or in a new one.
+  // Nothing has changed when it gives a reason.
   DropReason MakeConnection(const HalfOpen& entry, FlowId from, const RxPacket& p, uint32_t* made);
   // Counts it as unaccepted, and gives it the segment that ends its handshake.
   DropReason Begin(uint32_t index, RxPacket& p);
@@ -282,7 +283,7 @@ struct Shard::Impl {
   TimeWaitTable time_wait;
   ListenerTable listeners;
   SourceTable sources;
-  TimingWheel deferrals;   // {slot, generation} of connections whose accept event waits for data
+  TimingWheel deferrals;  // {slot, generation} of connections whose accept event waits for data
   uint32_t deferred = 0;
   NeighbourTable neighbours;
   TimingWheel wheel;

@@ -242,8 +242,8 @@ TEST_F(ShardListenTest, ANewSynInTheWindowTakesTheHalfOpenEntryOver) {
   EXPECT_EQ(shard().Cold(event.handle)->peer_mss, 536);
 }
 
-// RFC 5961 4: elsewhere it may be anybody's. Who really began anew answers the challenge with a RST, and the next SYN
-// is heard.
+// RFC 5961 4: elsewhere it may be anybody's. Who really began anew answers the challenge with a RST, and the
+// next SYN is heard.
 TEST_F(ShardListenTest, ANewSynElsewhereIsChallengedFirst) {
   ListenWith({});
   GiveTcp(flow_, kSyn, 1000, 0);
@@ -350,7 +350,11 @@ TEST_F(ShardTimeWaitTest, TimestampsDecideAboutReuse) {
       {"older timestamp, later sequence", true, 5000, {.tsval = 699, .has_timestamp = true}, false},
       {"no timestamp any more, later sequence", true, 5000, {}, true},
       {"no timestamp any more, older sequence", true, 10, {}, false},
-      {"a timestamp where there was none, older sequence", false, 10, {.tsval = 1, .has_timestamp = true}, true},
+      {"a timestamp where there was none, older sequence",
+       false,
+       10,
+       {.tsval = 1, .has_timestamp = true},
+       true},
       {"none at all, later sequence", false, 5000, {}, true},
       {"none at all, older sequence", false, 10, {}, false},
   };

@@ -17,7 +17,9 @@ wire::IpAddress SourceOf(const wire::IpAddress& address) {
 }  // namespace
 
 SourceTable::SourceTable(MemorySource& memory, uint32_t limit, const HashKey& secret)
-    : secret_(secret), heads_(std::bit_ceil(std::max<size_t>(limit / 2, 1)), kNoSlot), entries_(memory, limit) {}
+    : secret_(secret),
+      heads_(std::bit_ceil(std::max<size_t>(limit / 2, 1)), kNoSlot),
+      entries_(memory, limit) {}
 
 // REQUIRES: `source` came from SourceOf.
 size_t SourceTable::Bucket(uint32_t listener, const wire::IpAddress& source) const {
@@ -28,7 +30,8 @@ size_t SourceTable::Bucket(uint32_t listener, const wire::IpAddress& source) con
 
 uint32_t SourceTable::Find(uint32_t listener, const wire::IpAddress& source) const {
   uint32_t i = heads_[Bucket(listener, source)];
-  while (i != kNoSlot && (entries_[i].listener != listener || entries_[i].source != source)) i = entries_[i].next;
+  while (i != kNoSlot && (entries_[i].listener != listener || entries_[i].source != source))
+    i = entries_[i].next;
   return i;
 }
 

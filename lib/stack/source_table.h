@@ -13,8 +13,9 @@
 
 namespace tern::stack {
 
-// A source is an IPv4 address, or the /64 of an IPv6 address, since a host has all of those; link-local addresses share
-// one /64 and count each for itself. Bounded: a source that has nothing pending takes no entry.
+// A source is an IPv4 address, or the /64 of an IPv6 address, since a host has all of those; link-local
+// addresses share one /64 and count each for itself. Bounded: a source that has nothing pending takes no
+// entry.
 class SourceTable {
  public:
   SourceTable(MemorySource& memory, uint32_t limit, const HashKey& secret);

@@ -59,10 +59,11 @@ SynFacts SynCookie::Keep(const SynFacts& offered) {
   return kept;
 }
 
-SynCookie::Hashes SynCookie::Hash(const wire::FlowKey& key, SeqNum irs, uint8_t options, int64_t period) const {
+SynCookie::Hashes SynCookie::Hash(const wire::FlowKey& key, SeqNum irs, uint8_t options,
+                                  int64_t period) const {
   const std::array<uint64_t, 5> words = key.Words();
-  const uint64_t tuple = SipHash24(
-      secret_, {words[0], words[1], words[2], words[3], words[4], static_cast<uint64_t>(period)});
+  const uint64_t tuple =
+      SipHash24(secret_, {words[0], words[1], words[2], words[3], words[4], static_cast<uint64_t>(period)});
   return {tuple, SipHash24(secret_, tuple, uint64_t{irs.value()} << 8 | options)};
 }
 
@@ -79,8 +80,8 @@ uint32_t SynCookie::Timestamp(uint32_t clock, const SynFacts& facts) {
   return clock - ((clock - bits) & kOptionMask);
 }
 
-CookieVerdict SynCookie::Check(const wire::FlowKey& key, SeqNum irs, SeqNum iss, std::optional<uint32_t> tsecr,
-                               Instant now, SynFacts* facts) const {
+CookieVerdict SynCookie::Check(const wire::FlowKey& key, SeqNum irs, SeqNum iss,
+                               std::optional<uint32_t> tsecr, Instant now, SynFacts* facts) const {
   *facts = FactsFrom(tsecr);
   const uint8_t options = HashedOptions(*facts);
   CookieVerdict verdict = CookieVerdict::kInvalid;

@@ -67,8 +67,9 @@ TEST(SynCookie, KeepsWhatThereIsRoomFor) {
   EXPECT_EQ(kept(1), kCookieMss[0]);
 }
 
-// RFC 7323: what the tuple sends after the SYN-ACK must not be older than what the SYN-ACK said; and a later SYN-ACK of
-// the same options not older than an earlier one. Every tick of two wraps' ends, every set of options.
+// RFC 7323: what the tuple sends after the SYN-ACK must not be older than what the SYN-ACK said; and a later
+// SYN-ACK of the same options not older than an earlier one. Every tick of two wraps' ends, every set of
+// options.
 TEST(SynCookie, TheTimestampNeverRunsAheadOfTheClockNorBack) {
   for (const SynFacts& facts : AllFacts()) {
     if (!facts.timestamps || facts.mss != kCookieMss[0]) continue;
@@ -135,8 +136,8 @@ TEST(SynCookie, IsGoodForNothingElse) {
   EXPECT_EQ(others.Check(Key(), SeqNum(1000), iss, echo, kStart, &read), kInvalid);
 }
 
-// A guess is right for two periods, and for each of them whatever the MSS: once in 2^28. Two million of them hit never,
-// or the seed is very unlucky.
+// A guess is right for two periods, and for each of them whatever the MSS: once in 2^28. Two million of them
+// hit never, or the seed is very unlucky.
 TEST(SynCookie, GuessesMiss) {
   const SynCookie cookies(kSecret);
   Prng rng(42);
@@ -144,13 +145,15 @@ TEST(SynCookie, GuessesMiss) {
   for (int i = 0; i < 2'000'000; ++i) {
     const SeqNum guess(rng.Next32());
     SynFacts read;
-    const CookieVerdict verdict = cookies.Check(Key(), SeqNum(rng.Next32()), guess, std::nullopt, kStart, &read);
+    const CookieVerdict verdict =
+        cookies.Check(Key(), SeqNum(rng.Next32()), guess, std::nullopt, kStart, &read);
     hits += verdict == CookieVerdict::kGood ? 1 : 0;
   }
   EXPECT_EQ(hits, 0);
 }
 
-// Every bit of the ISN, the three of the MSS among them, is set as often as not over tuples that differ in the port alone.
+// Every bit of the ISN, the three of the MSS among them, is set as often as not over tuples that differ in
+// the port alone.
 TEST(SynCookie, SequencesLookRandom) {
   const SynCookie cookies(kSecret);
   std::array<int, 32> ones{};

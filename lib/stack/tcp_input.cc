@@ -76,7 +76,8 @@ DropReason Shard::Impl::OnTimeWait(uint32_t index, RxPacket& p) {
   }
   const uint32_t listener = listeners.Find(p.key.local, p.key.local_port);
   if (listener != 0) return OnSyn(listener, p, index);
-  // Ours was the active side: nobody here wants a new connection, and the old one's peace is not to be broken.
+  // Ours was the active side: nobody here wants a new connection, and the old one's peace is not to be
+  // broken.
   SendTimeWaitAck(entry);
   return DropReason::kTcpSynInWindow;
 }
@@ -94,7 +95,8 @@ DropReason Shard::Impl::OnNoFlow(RxPacket& p) {
     if (config.closed_ports == PortPolicy::kSilent) return DropReason::kTcpPortSilent;
     return RefuseSegment(p, DropReason::kTcpNoListener);
   }
-  // LISTEN, second: any ACK is of something that is not, or of a SYN cookie; third: a SYN begins a connection.
+  // LISTEN, second: any ACK is of something that is not, or of a SYN cookie; third: a SYN begins a
+  // connection.
   if (p.segment.Has(wire::kAck)) return OnListenAck(listener, p);
   if (p.segment.Has(wire::kSyn)) return OnSyn(listener, p, kNoSlot);
   return DropReason::kTcpNoAck;

@@ -6,8 +6,9 @@ namespace tern::stack {
 namespace {
 
 // RFC 6191 2 and RFC 9293 3.10.7.4: may this SYN begin a new connection of the same tuple? Its timestamp
-// decides where both have one; equal timestamps, or none, leave it to the sequence number. Where only the new connection
-// would have timestamps, every segment of the old one is told by its lack of them, and nothing stands against it.
+// decides where both have one; equal timestamps, or none, leave it to the sequence number. Where only the new
+// connection would have timestamps, every segment of the old one is told by its lack of them, and nothing
+// stands against it.
 bool BeginsAnew(const TimeWaitEntry& entry, const tcp::SegmentView& segment, bool use_timestamps) {
   if (use_timestamps && segment.options.has_timestamp) {
     if (!entry.timestamps) return true;
@@ -19,7 +20,8 @@ bool BeginsAnew(const TimeWaitEntry& entry, const tcp::SegmentView& segment, boo
 
 }  // namespace
 
-TimeWaitAction JudgeTimeWait(const TimeWaitEntry& entry, const tcp::SegmentView& segment, bool use_timestamps) {
+TimeWaitAction JudgeTimeWait(const TimeWaitEntry& entry, const tcp::SegmentView& segment,
+                             bool use_timestamps) {
   // RFC 1337 3, fix F1: a RST must not end TIME-WAIT, or old duplicates get through.
   if (segment.Has(wire::kRst)) return TimeWaitAction::kIgnore;
   if (segment.Has(wire::kSyn)) {

@@ -57,9 +57,8 @@ Instant Shard::Impl::NextDeadline() const {
   for (const Port& port : ports) {
     if (!port.control.empty() || !port.dirty.empty()) return now;
   }
-  return std::min(
-      {wheel.NextExpiry(), half_open.NextDeadline(), time_wait.NextDeadline(now), deferrals.NextExpiry(),
-       neighbours.NextDeadline()});
+  return std::min({wheel.NextExpiry(), half_open.NextDeadline(), time_wait.NextDeadline(now),
+                   deferrals.NextExpiry(), neighbours.NextDeadline()});
 }
 
 }  // namespace tern::stack

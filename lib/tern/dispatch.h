@@ -44,7 +44,8 @@ WorkerStats MakeStats(const runtime::WorkerSnapshot& snapshot);
 absl::Status TranslateOptions(const Options& options, runtime::StackConfig* config);
 
 // The same for a listener; the caller adds its user word.
-absl::Status TranslateListen(const ListenOptions& options, const tcp::TcpConfig& tcp, stack::ListenSpec* spec);
+absl::Status TranslateListen(const ListenOptions& options, const tcp::TcpConfig& tcp,
+                             stack::ListenSpec* spec);
 
 // A stack around what the glue has built.
 std::unique_ptr<Stack> MakeStack(std::unique_ptr<runtime::StackCore> core, const Options& options);

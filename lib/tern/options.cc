@@ -134,7 +134,8 @@ absl::Status SetTcp(const Options& options, tcp::TcpConfig& tcp) {
   tcp.receive_buffer = options.receive_buffer;
   tcp.send_buffer = options.send_buffer;
   // Beyond this the waits have grown to hours.
-  if (options.synack_retries > 15) return Bad("synack_retries", absl::StrCat(options.synack_retries), "0 to 15");
+  if (options.synack_retries > 15)
+    return Bad("synack_retries", absl::StrCat(options.synack_retries), "0 to 15");
   tcp.synack_retries = static_cast<uint8_t>(options.synack_retries);
   tcp.nodelay = options.nodelay;
   tcp.timestamps = options.timestamps;
@@ -179,7 +180,8 @@ absl::Status TranslateOptions(const Options& options, runtime::StackConfig* conf
   return absl::OkStatus();
 }
 
-absl::Status TranslateListen(const ListenOptions& options, const tcp::TcpConfig& tcp, stack::ListenSpec* spec) {
+absl::Status TranslateListen(const ListenOptions& options, const tcp::TcpConfig& tcp,
+                             stack::ListenSpec* spec) {
   const std::string where = absl::StrCat("cannot listen on ", options.local.ToString(), ": ");
   if (options.local.port == 0) return absl::InvalidArgumentError(where + "give a port, 1 to 65535");
   if (options.defer_accept.count() < 0 || options.defer_accept > kMaxDeferAccept) {
@@ -197,7 +199,8 @@ absl::Status TranslateListen(const ListenOptions& options, const tcp::TcpConfig&
 }
 
 static_assert(static_cast<int>(SynCookies::kOff) == static_cast<int>(stack::SynCookies::kOff));
-static_assert(static_cast<int>(SynCookies::kPastBacklog) == static_cast<int>(stack::SynCookies::kPastBacklog));
+static_assert(static_cast<int>(SynCookies::kPastBacklog) ==
+              static_cast<int>(stack::SynCookies::kPastBacklog));
 static_assert(static_cast<int>(SynCookies::kAlways) == static_cast<int>(stack::SynCookies::kAlways));
 static_assert(static_cast<int>(IdlePolicy::kAdaptive) == static_cast<int>(runtime::IdlePolicy::kAdaptive));
 static_assert(static_cast<int>(IdlePolicy::kYield) == static_cast<int>(runtime::IdlePolicy::kYield));

@@ -122,12 +122,13 @@ void AddTcpKeys(ConfigTable& table, Options* options) {
   table.AddChoice("closed_ports", &options->closed_ports,
                   {{"refuse", ClosedPorts::kRefuse}, {"silent", ClosedPorts::kSilent}},
                   "what a SYN to a port gets on which nobody listens");
-  table.AddChoice("syn_cookies", &options->syn_cookies,
-                  {{"off", SynCookies::kOff},
-                   {"past_backlog", SynCookies::kPastBacklog},
-                   {"always", SynCookies::kAlways}},
-                  "answer SYNs without keeping anything (RFC 4987): never, when the backlog is full, or always; window "
-                  "scale and SACK survive it only with timestamps");
+  table.AddChoice(
+      "syn_cookies", &options->syn_cookies,
+      {{"off", SynCookies::kOff},
+       {"past_backlog", SynCookies::kPastBacklog},
+       {"always", SynCookies::kAlways}},
+      "answer SYNs without keeping anything (RFC 4987): never, when the backlog is full, or always; window "
+      "scale and SACK survive it only with timestamps");
   table.AddUint32("synack_retries", &options->synack_retries, 0, 15,
                   "times an unanswered SYN-ACK is sent again, with doubled waits from 1s");
   table.AddUint64("seed", &options->seed, 0, UINT64_MAX,

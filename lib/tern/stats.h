@@ -51,7 +51,7 @@ struct TERN_EXPORT WorkerStats {
   uint64_t accepted = 0;
   uint64_t syn_cookies_sent = 0;      // SYNs answered without keeping anything
   uint64_t syn_cookies_accepted = 0;  // of `accepted`, those that came of them
-  uint64_t connected = 0;  // opened by this side
+  uint64_t connected = 0;             // opened by this side
   uint64_t closed = 0;
   uint64_t resets_sent = 0;
   uint64_t resets_received = 0;
