@@ -78,7 +78,13 @@ void Shard::Impl::MarkDirty(uint32_t index) {
 
 void Shard::Impl::EndConnection(uint32_t index, tcp::CloseReason reason) {
   Slot& slot = slots[index];
-  flows.Remove(flows.Hash(slot.key), IdOf(index));
+  const uint64_t hash = flows.Hash(slot.key);
+  const uint32_t entry = CookieStillGood(slot) ? AddTimeWait(slot) : kNoSlot;
+  if (entry != kNoSlot) {
+    flows.Replace(hash, IdOf(index), FlowId(FlowKind::kTimeWait, entry));
+  } else {
+    flows.Remove(hash, IdOf(index));
+  }
   // What arrived in order is still the application's, even though the connection is over.
   if (reason == tcp::CloseReason::kGraceful && slot.conn.rcv_queued != 0 && !slot.conn.Is(tcp::kAppClosed)) {
     slot.Set(kSlotLingering);
@@ -131,16 +137,20 @@ void Shard::Impl::RecycleOldestTimeWait() {
   time_wait.Remove(oldest);
 }
 
+// When the table is full the oldest makes room.
+uint32_t Shard::Impl::AddTimeWait(const Slot& slot) {
+  const uint32_t entry = time_wait.Add(slot.key, tcp::MakeTimeWait(slot.conn), now);
+  if (entry != kNoSlot) return entry;
+  ++counters.time_wait_recycled;
+  RecycleOldestTimeWait();
+  return time_wait.Add(slot.key, tcp::MakeTimeWait(slot.conn), now);
+}
+
 void Shard::Impl::MaybeCompact(uint32_t index) {
   Slot& slot = slots[index];
   tcp::Connection& conn = slot.conn;
   if (conn.state != tcp::State::kTimeWait || (conn.rcv_queued != 0 && !conn.Is(tcp::kAppClosed))) return;
-  uint32_t entry = time_wait.Add(slot.key, tcp::MakeTimeWait(conn), now);
-  if (entry == kNoSlot) {
-    ++counters.time_wait_recycled;
-    RecycleOldestTimeWait();
-    entry = time_wait.Add(slot.key, tcp::MakeTimeWait(conn), now);
-  }
+  const uint32_t entry = AddTimeWait(slot);
   if (entry == kNoSlot) {
     EndConnection(index, tcp::CloseReason::kGraceful);
     return;

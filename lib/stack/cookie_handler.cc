@@ -30,8 +30,7 @@ bool Shard::Impl::TakesCookies(const Listener& listener) const {
 
 CookieVerdict Shard::Impl::EntryFromCookie(uint32_t listener_id, const RxPacket& p, HalfOpen* entry) {
   const Listener* listener = listeners.Get(listener_id);
-  if (listener == nullptr || p.segment.Has(wire::kSyn) || !TakesCookies(*listener))
-    return CookieVerdict::kInvalid;
+  if (listener == nullptr || !TakesCookies(*listener)) return CookieVerdict::kInvalid;
   const tcp::SegmentView& segment = p.segment;
   std::optional<uint32_t> tsecr;
   if (config.tcp.timestamps && segment.options.has_timestamp) tsecr = segment.options.tsecr;
@@ -55,7 +54,9 @@ CookieVerdict Shard::Impl::EntryFromCookie(uint32_t listener_id, const RxPacket&
 }
 
 DropReason Shard::Impl::OnListenAck(uint32_t listener_id, RxPacket& p) {
-  if (!TakesCookies(*listeners.Get(listener_id))) return RefuseSegment(p, DropReason::kTcpNoConnection);
+  if (p.segment.Has(wire::kSyn) || !TakesCookies(*listeners.Get(listener_id))) {
+    return RefuseSegment(p, DropReason::kTcpNoConnection);
+  }
   HalfOpen entry;
   switch (EntryFromCookie(listener_id, p, &entry)) {
     case CookieVerdict::kInvalid:
@@ -81,9 +82,17 @@ DropReason Shard::Impl::AcceptCookie(const HalfOpen& entry, RxPacket& p) {
     sources.Remove(entry.listener, p.key.remote);
     return drop;
   }
+  slots[slot].Set(kSlotByCookie);
   listener.accept_rate.Take(now);
   ++counters.syn_cookies_accepted;
   return Begin(slot, p);
+}
+
+// A duplicate of the segment that brought the cookie, or of the peer's first data, would make a connection of
+// its own once the real one is over: the three-way handshake's protection from old duplicates is what a
+// cookie gives up. So such a connection ends in TIME-WAIT at this end, too, whoever closed first.
+bool Shard::Impl::CookieStillGood(const Slot& slot) const {
+  return slot.Is(kSlotByCookie) && now - cold[slot.conn.cold].started_at < SynCookie::kPeriod * 2;
 }
 
 }  // namespace tern::stack

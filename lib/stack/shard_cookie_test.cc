@@ -60,7 +60,8 @@ TEST_F(ShardCookieTest, EveryCombinationOfOptionsInBothFamilies) {
     const bool timestamps = (bits & 1) != 0;
     const bool sack = (bits & 2) != 0;
     const bool wscale = (bits & 4) != 0;
-    const TestFlow& flow = (bits & 8) != 0 ? six : flow_;
+    TestFlow flow = (bits & 8) != 0 ? six : flow_;
+    flow.src_port = static_cast<uint16_t>(flow.src_port + bits);
     SCOPED_TRACE(bits);
     const SentFrame synack = Cookie(flow, SynOptions(timestamps, sack, wscale, 1'400));
     // Without timestamps there is nowhere to keep the rest, so it is not agreed to.
@@ -229,7 +230,49 @@ TEST_F(ShardCookieTest, ASynAckToAListenerIsNoCookie) {
   Listen();
   const SentFrame synack = Cookie(flow_);
   GiveTcp(flow_, kSyn | kAck, 1000, synack.tcp.seq.value() + 1);
-  ExpectReset(DropReason::kTcpBadCookie);
+  ExpectReset(DropReason::kTcpNoConnection);
+}
+
+// Once the connection is over, what opened it must not open another one: not by a duplicate that comes late,
+// though the peer closed first and TIME-WAIT is its part.
+TEST_F(ShardCookieTest, ADuplicateOfItOpensNothingTwice) {
+  StartWith(SynCookies::kAlways);
+  Listen();
+  for (const bool reset : {false, true}) {
+    ++flow_.src_port;
+    const SentFrame synack = Cookie(flow_);
+    const uint32_t ack = synack.tcp.seq.value() + 1;
+    GiveAck(flow_, synack, Text("once"));
+    const ConnHandle handle = OneEvent().handle;
+    EXPECT_EQ(ReceiveText(handle), "once");
+    Take();
+    if (reset) {
+      GiveTcp(flow_, kRst, 1005, 0);
+    } else {
+      GiveTcp(flow_, kAck | kFin, 1005, ack);
+      shard().Close(handle, now_);
+      Take();
+      GiveTcp(flow_, kAck, 1006, ack + 1);
+    }
+    Events();
+    EXPECT_EQ(shard().usage().connections, 0u);
+    now_ = now_ + Duration::Millis(100);
+    GiveAck(flow_, synack);
+    GiveAck(flow_, synack, Text("once"));
+    EXPECT_TRUE(Events().empty());
+    EXPECT_EQ(shard().usage().connections, 0u);
+    Take();
+    Advance(Duration::Seconds(61));
+    EXPECT_EQ(shard().usage().time_wait, 0u);
+  }
+  // One that outlived its cookie needs none of this.
+  ++flow_.src_port;
+  GiveAck(flow_, Cookie(flow_));
+  const ConnHandle handle = OneEvent().handle;
+  Advance(kPeriod * 2);
+  GiveTcp(flow_, kRst, 1001, 0);
+  EXPECT_FALSE(shard().IsLive(handle));
+  EXPECT_EQ(shard().usage().time_wait, 0u);
 }
 
 // Past the backlog, and for one period longer; then ACKs cost no hash any more, and no guess can hit.
@@ -403,11 +446,11 @@ TEST_F(ShardFloodTest, AnHonestClientGetsIn) {
   config_.max_half_open = 1'024;
   StartWith(SynCookies::kPastBacklog);
   Listen(7, 128);
-  Flood(0, 64);
+  for (uint32_t i = 0; i < 192; i += 64) Flood(i, 64);
   uint32_t served = 0;
-  for (uint32_t i = 64; i < kSyns; i += 64) {
+  for (uint32_t i = 192; i < kSyns; i += 64) {
     const uint32_t count = std::min<uint32_t>(64, kSyns - i);
-    if (i % 128'000 != 64) {
+    if (i % 128'000 != 192) {
       Flood(i, count);
       continue;
     }

@@ -140,6 +140,8 @@ struct Shard::Impl {
   // kInvalid, too, when the listener takes no cookies.
   CookieVerdict EntryFromCookie(uint32_t listener_id, const RxPacket& p, HalfOpen* entry);
   DropReason AcceptCookie(const HalfOpen& entry, RxPacket& p);
+  // Whether the segment that opened the connection would open it again.
+  bool CookieStillGood(const Slot& slot) const;
 
   // ---- listen_controls.cc ----
   // May the listener have one more pending connection of that source? Counts it if so.
@@ -164,6 +166,7 @@ struct Shard::Impl {
   void MaybeFree(uint32_t index);
   // Replaces a connection in TIME-WAIT by its compact entry, once nobody needs the rest.
   void MaybeCompact(uint32_t index);
+  uint32_t AddTimeWait(const Slot& slot);
   void RecycleOldestTimeWait();
   size_t PollEvents(std::span<ShardEvent> out);
 
