@@ -23,6 +23,11 @@ class TokenBucket {
  public:
   constexpr TokenBucket(Duration interval, uint32_t burst) : interval_(interval), burst_(burst) {}
   constexpr bool Take(Instant now) { return TakeToken(paid_until_, interval_, burst_, now); }
+  // Whether Take would succeed.
+  constexpr bool Ready(Instant now) const {
+    Instant paid_until = paid_until_;
+    return TakeToken(paid_until, interval_, burst_, now);
+  }
 
  private:
   Duration interval_;

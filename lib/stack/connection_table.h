@@ -27,6 +27,8 @@ enum SlotBits : uint16_t {
   kSlotArmed = 1u << 11,       // the timing wheel holds a valid entry
   kSlotBlackhole = 1u << 12,   // the next hop is dead: what it sends this time is lost on purpose
   kSlotLingering = 1u << 13,   // CLOSED in order, but received data waits for the application
+  kSlotDeferred = 1u << 14,    // its accept event waits for data
+  kSlotByCookie = 1u << 15,    // began with a SYN cookie
 };
 
 // One connection. The first two lines are TCP's; the third is what the shard needs to find, route and wake

@@ -15,6 +15,7 @@
 #include "base/instant.h"
 #include "base/memory_source.h"
 #include "base/packet.h"
+#include "stack/syn_cookie.h"
 #include "tcp/config.h"
 #include "tcp/connection.h"
 #include "wire/flow_key.h"
@@ -70,6 +71,7 @@ struct ShardConfig {
   std::vector<InterfaceConfig> interfaces;
   std::vector<Route> routes;
   PortPolicy closed_ports = PortPolicy::kRefuse;
+  SynCookies syn_cookies = SynCookies::kPastBacklog;
   uint32_t max_connections = 65'536;
   uint32_t max_half_open = 16'384;
   uint32_t max_time_wait = 65'536;
@@ -77,7 +79,8 @@ struct ShardConfig {
   uint32_t max_neighbours = 1'024;
   ReassemblyLimits reassembly;
   uint32_t max_send_records = 0;  // 0: four for each connection, at least 65,536
-  // Secrets: of the flow table's hash (own to a shard) and of ISNs and timestamps (shared by all shards).
+  // Secrets: of the flow table's hash (own to a shard) and of ISNs, timestamps and SYN cookies (shared by all
+  // shards).
   std::array<uint8_t, 16> table_secret{};
   std::array<uint8_t, 16> isn_secret{};
   uint64_t seed = 0;  // for ports and everything that may be guessed
@@ -102,6 +105,11 @@ struct ListenSpec {
   uint32_t backlog = 4'096;  // bound on half-open plus not yet accepted connections
   uint64_t user = 0;         // given back with each accept event
   bool nodelay = false;
+  uint32_t accept_rate =
+      0;  // connections a second, and as many at once; 0: no limit. What is beyond is dropped
+  uint32_t source_limit = 0;  // bound on those of the backlog from one IPv4 address or IPv6 /64; 0: none
+  // The accept event waits for data, or for the peer's FIN, but no longer than this. Zero: it comes at once.
+  Duration defer_accept;
 };
 
 struct ConnectSpec {
@@ -158,6 +166,8 @@ struct ShardCounters {
   uint64_t retransmitted_segments = 0;
   uint64_t timeouts = 0;
   uint64_t accepted = 0;
+  uint64_t syn_cookies_sent = 0;      // SYN-ACKs that leave nothing behind
+  uint64_t syn_cookies_accepted = 0;  // connections that came of them
   uint64_t connected = 0;
   uint64_t closed = 0;
   uint64_t resets_sent = 0;
@@ -170,6 +180,8 @@ struct ShardCounters {
 struct ShardUsage {
   uint32_t connections = 0;
   uint32_t half_open = 0;
+  uint32_t deferred = 0;  // of the connections, those whose accept event waits for data
+  uint32_t sources = 0;   // that have pending connections at listeners with a bound on one source
   uint32_t time_wait = 0;
   uint32_t listeners = 0;
   uint32_t neighbours = 0;

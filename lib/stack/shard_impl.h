@@ -22,7 +22,9 @@
 #include "stack/ports.h"
 #include "stack/routes.h"
 #include "stack/shard.h"
+#include "stack/source_table.h"
 #include "stack/steering.h"
+#include "stack/syn_cookie.h"
 #include "stack/time_wait.h"
 #include "stack/token_bucket.h"
 #include "wire/arp.h"
@@ -142,24 +144,58 @@ struct Shard::Impl {
   void PrefetchFlow(FlowId id) const;
   DropReason InputTcp(RxPacket& p);
   DropReason OnConnection(uint32_t index, RxPacket& p);
-  DropReason OnNoFlow(RxPacket& p, std::optional<SeqNum> not_before);
+  DropReason OnNoFlow(RxPacket& p);
   DropReason OnTimeWait(uint32_t index, RxPacket& p);
   DropReason RefuseSegment(const RxPacket& p, DropReason why);
 
   // ---- passive_open.cc ----
-  DropReason OnSyn(uint32_t listener_id, RxPacket& p, std::optional<SeqNum> not_before);
+  // `old`: the TIME-WAIT entry of an earlier connection of the tuple, whose place the new one takes; or
+  // kNoSlot.
+  DropReason OnSyn(uint32_t listener_id, RxPacket& p, uint32_t old);
+  DropReason AddHalfOpen(uint32_t listener_id, RxPacket& p, uint32_t old);
+  // What the SYN says of its sender; not the entry's own ISN, times and place.
+  void DescribeSyn(uint32_t listener_id, const RxPacket& p, HalfOpen& entry) const;
   DropReason OnHalfOpen(uint32_t index, RxPacket& p);
   DropReason Promote(uint32_t index, RxPacket& p);
+  // Makes the connection that `entry` describes, in the place of `from` in the flow table or in a new one.
+  // Nothing has changed when it gives a reason.
+  DropReason MakeConnection(const HalfOpen& entry, FlowId from, const RxPacket& p, uint32_t* made);
+  // Counts it as unaccepted, and gives it the segment that ends its handshake.
+  DropReason Begin(uint32_t index, RxPacket& p);
   void ForgetHalfOpen(uint32_t index);
-  void SendSynAck(uint32_t index);
+  // False, and counted, when no neighbour leads to the peer.
+  bool SendSynAck(const HalfOpen& entry, uint32_t tsval);
+  uint32_t TimestampOf(const wire::FlowKey& key) const;
   void SendHalfOpenAck(const HalfOpen& entry);
   bool RetryHalfOpen();
   void DropHalfOpenOf(uint32_t listener_id);
+
+  // ---- cookie_handler.cc ----
+  DropReason SendCookie(uint32_t listener_id, const RxPacket& p);
+  // An ACK to a listener that belongs to no connection.
+  DropReason OnListenAck(uint32_t listener_id, RxPacket& p);
+  bool TakesCookies(const Listener& listener) const;
+  // kInvalid, too, when the listener takes no cookies.
+  CookieVerdict EntryFromCookie(uint32_t listener_id, const RxPacket& p, HalfOpen* entry);
+  DropReason AcceptCookie(const HalfOpen& entry, RxPacket& p);
+  // Whether the segment that opened the connection would open it again.
+  bool CookieStillGood(const Slot& slot) const;
+
+  // ---- listen_controls.cc ----
+  // May the listener have one more pending connection of that source? Counts it if so.
+  DropReason CountSource(uint32_t listener_id, const wire::IpAddress& source);
+  // The application was told of the connection, or never will be. The listener may be gone.
+  void LeaveUnaccepted(const Slot& slot);
+  // True when the accept event of a connection that the application has not seen has to wait for data.
+  bool HoldBack(uint32_t index);
+  void TellDeferredOf(uint32_t listener_id);
+  bool AdvanceDeferred();
 
   // ---- connections.cc: what follows from what TCP did ----
   void Settle(uint32_t index, tcp::Effects& effects);
   void OnEvents(uint32_t index, const tcp::Effects& effects);
   void QueueEvent(uint32_t index, uint16_t events);
+  void Tell(uint32_t index);
   void UpdateTimer(uint32_t index);
   void MarkDirty(uint32_t index);
   // CLOSED, or as good as: keeps the slot while received data waits for the application, else retires it.
@@ -168,6 +204,7 @@ struct Shard::Impl {
   void MaybeFree(uint32_t index);
   // Replaces a connection in TIME-WAIT by its compact entry, once nobody needs the rest.
   void MaybeCompact(uint32_t index);
+  uint32_t AddTimeWait(const Slot& slot);
   void RecycleOldestTimeWait();
   size_t PollEvents(std::span<ShardEvent> out);
 
@@ -182,6 +219,7 @@ struct Shard::Impl {
                              ConnHandle* handle);
   void CloseAll(bool abort);
   uint64_t TupleHash(const wire::FlowKey& key) const { return SipHash24(isn_key, key.Words()); }
+  static uint16_t DefaultPeerMss(const wire::FlowKey& key);
   tcp::OpenParams ParamsFor(const wire::FlowKey& key, uint16_t interface) const;
   uint16_t LinkMss(const wire::FlowKey& key, uint16_t interface) const;
 
@@ -283,6 +321,7 @@ struct Shard::Impl {
   tcp::Environment env;
 
   HashKey isn_key;
+  SynCookie cookies;
   LocalAddresses addresses;
   RouteTable routes;
   Steering steering;
@@ -293,6 +332,9 @@ struct Shard::Impl {
   HalfOpenTable half_open;
   TimeWaitTable time_wait;
   ListenerTable listeners;
+  SourceTable sources;
+  TimingWheel deferrals;  // {slot, generation} of connections whose accept event waits for data
+  uint32_t deferred = 0;
   NeighbourTable neighbours;
   IpReassembly reassembly;
   TimingWheel wheel;

@@ -15,6 +15,7 @@ bool Shard::Impl::AdvanceTimers() {
   more = more || retried == kTimersPerCall;
   more = ExpireTimeWait() || more;
   more = ExpireFragments() || more;
+  more = AdvanceDeferred() || more;
   return AdvanceNeighbours() || more;
 }
 
@@ -58,7 +59,7 @@ Instant Shard::Impl::NextDeadline() const {
     if (!port.control.empty() || !port.dirty.empty()) return now;
   }
   return std::min({wheel.NextExpiry(), half_open.NextDeadline(), time_wait.NextDeadline(now),
-                   neighbours.NextDeadline(), reassembly.NextDeadline()});
+                   deferrals.NextExpiry(), neighbours.NextDeadline(), reassembly.NextDeadline()});
 }
 
 }  // namespace tern::stack

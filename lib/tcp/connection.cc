@@ -60,7 +60,7 @@ bool OpenPassive(Connection& conn, Environment& env, const PassiveParams& params
   cold.irs = params.irs;
   cold.peer_mss = params.peer_mss;
   cold.syn_sent_at = params.synack_sent_at;
-  cold.syn_tries = params.synack_sent_at == Instant::Never() ? 2 : 1;
+  cold.syn_tries = params.synack_resent ? 2 : 1;
   conn.rcv_nxt = conn.last_ack_sent = params.irs + 1;
   conn.rcv_adv = conn.rcv_nxt + std::min(conn.rcv_limit, kLargestUnscaledWindow);
   conn.snd_wnd = params.peer_window;

@@ -162,7 +162,8 @@ struct PassiveParams {
   int8_t peer_scale = -1;  // -1: the peer does not scale
   bool timestamps = false;
   bool sack = false;
-  Instant synack_sent_at = Instant::Never();  // for the first RTT sample; Never when it was resent (Karn)
+  Instant synack_sent_at = Instant::Never();  // for the first RTT sample; Never: there is none
+  bool synack_resent = false;                 // no sample then (Karn), and a first window of one segment
 };
 
 // Starts an active open: CLOSED to SYN-SENT (RFC 9293 3.10.1). False, and nothing changed, when no cold state

@@ -57,6 +57,7 @@ struct Flow {
   SeqNum shard_next;
   SeqNum shard_expects{1'000};
   uint32_t tsval = 0;
+  uint32_t echo = 0;  // the shard's last
 };
 
 const wire::IpAddress kOurs4 = *wire::IpAddress::Parse("10.77.0.1");
@@ -109,6 +110,7 @@ class Harness {
     config.tcp.window_scale = (bits & 4) == 0;
     config.tcp.receive_buffer = (bits & 8) == 0 ? 64 * 1024 : 3'000;
     config.tcp.send_buffer = 16 * 1024;
+    config.syn_cookies = (bits & 32) == 0 ? stack::SynCookies::kPastBacklog : stack::SynCookies::kAlways;
     config.closed_ports = (bits & 16) == 0 ? stack::PortPolicy::kRefuse : stack::PortPolicy::kSilent;
     return config;
   }
@@ -203,6 +205,7 @@ class Harness {
     options.has_timestamp = (bits & 16) != 0;
     flow.tsval += static_cast<uint32_t>(in_.Near());
     options.tsval = flow.tsval;
+    options.tsecr = flow.echo;
     if ((bits & 32) != 0) {
       options.sack_count = static_cast<uint8_t>(1 + in_.U8() % 3);
       for (size_t i = 0; i < options.sack_count; ++i) {
@@ -328,6 +331,7 @@ class Harness {
       const uint32_t length = static_cast<uint32_t>(frame.size() - offset - tcp.data_offset) +
                               ((tcp.flags & (wire::kSyn | wire::kFin)) != 0 ? 1 : 0);
       flow.shard_next = tcp.seq + length;
+      if (options.has_timestamp) flow.echo = options.tsval;
       if ((tcp.flags & wire::kAck) != 0) flow.shard_expects = tcp.ack;
     }
   }
