@@ -278,5 +278,5 @@ def analyser(lab):
     server.stop()
     paths = lab.end_capture(capture)
     found, looked_at = complaints(paths)
-    check(looked_at > 300, "the capture holds only", looked_at, "segments")
+    check(looked_at > 150, "the capture holds only", looked_at, "segments")
     check(not found, len(found), "of", looked_at, "frames are not as they should be:\n" + "\n".join(found[:10]))
