@@ -9,8 +9,9 @@
 
 namespace tern {
 
-// Lets through `burst` at once and then one each `interval`; true when there is one left. What was taken so far
-// is paid up to `paid_until`, which is all the state there is; credit for more than the burst is forfeited.
+// Lets through `burst` at once and then one each `interval`; true when there is one left. What was taken so
+// far is paid up to `paid_until`, which is all the state there is; credit for more than the burst is
+// forfeited.
 constexpr bool TakeToken(Instant& paid_until, Duration interval, int64_t burst, Instant now) {
   const Instant base = std::max(paid_until, now - interval * burst);
   if (base + interval > now) return false;

@@ -28,14 +28,15 @@ class DropTest : public ShardTest {
   }
 };
 
-// RFC 9293 MUST-50: what TCP does not understand of the IP options is ignored. MUST-51 to MUST-53: no source route is
-// followed, so none is sent back either (RFC 7126 4.3).
+// RFC 9293 MUST-50: what TCP does not understand of the IP options is ignored. MUST-51 to MUST-53: no source
+// route is followed, so none is sent back either (RFC 7126 4.3).
 TEST_F(DropTest, SourceRoutesAreRefusedAndOtherOptionsIgnored) {
   Start();
   Listen();
   ExpectDrop(WithOptions({131, 7, 4, 10, 77, 0, 9, 0}), DropReason::kIpOptionMalformed);
   ExpectDrop(WithOptions({137, 7, 4, 10, 77, 0, 9, 0}), DropReason::kIpOptionMalformed);
-  ExpectDrop(WithOptions({7, 77, 4, 0}), DropReason::kIpOptionMalformed);  // record route that overruns the header
+  ExpectDrop(WithOptions({7, 77, 4, 0}),
+             DropReason::kIpOptionMalformed);  // record route that overruns the header
   ExpectSilence();
   Give(WithOptions({0x94, 4, 0, 0}));  // router alert
   EXPECT_EQ(TakeOne().tcp.flags, wire::kSyn | wire::kAck);
@@ -50,7 +51,8 @@ TEST_F(DropTest, ExtensionHeadersThatAreNotFollowed) {
   Listen();
   ExpectDrop(Behind(43, {0, 0, 0, 1, 0, 0, 0, 0}), DropReason::kIp6ExtensionUnsupported);  // one segment left
   EXPECT_EQ(TakeOne().icmp.type, wire::kIcmpv6ParameterProblem);
-  ExpectDrop(Behind(0, {0, 0, 1, 77, 0, 0, 0, 0}), DropReason::kIp6ExtensionMalformed);  // the option overruns
+  ExpectDrop(Behind(0, {0, 0, 1, 77, 0, 0, 0, 0}),
+             DropReason::kIp6ExtensionMalformed);  // the option overruns
 }
 
 TEST_F(DropTest, AnErrorWhoseQuoteIsTooShort) {
@@ -58,7 +60,8 @@ TEST_F(DropTest, AnErrorWhoseQuoteIsTooShort) {
   Bytes body(8 + 12);
   const Bytes quote(12, 0x45);
   wire::WriteIcmp({.type = wire::kIcmpDestinationUnreachable, .code = 1, .body = quote}, body.data());
-  ExpectDrop(IpFrame(Ip("10.77.0.2"), Ip("10.77.0.1"), wire::kProtocolIcmp, body), DropReason::kIcmpQuoteMalformed);
+  ExpectDrop(IpFrame(Ip("10.77.0.2"), Ip("10.77.0.1"), wire::kProtocolIcmp, body),
+             DropReason::kIcmpQuoteMalformed);
 }
 
 TEST_F(DropTest, NeighbourDiscoveryAboutOthers) {

@@ -12,8 +12,8 @@ namespace {
 constexpr size_t kMaxQuote4 = 576 - wire::kIpv4MinHeader - wire::kIcmpHeader;
 constexpr size_t kMaxQuote6 = 1280 - wire::kIpv6Header - wire::kIcmpHeader;
 
-// RFC 9293 3.9.2.2, RFC 5461 2: that there is no way to a net or host may change in a moment. That a port is closed, or
-// that somebody forbids it, will not.
+// RFC 9293 3.9.2.2, RFC 5461 2: that there is no way to a net or host may change in a moment. That a port is
+// closed, or that somebody forbids it, will not.
 bool IsHardUnreachable4(uint8_t code) {
   return code == wire::kUnreachableProtocol || code == wire::kUnreachablePort ||
          code == wire::kUnreachableNetworkProhibited || code == wire::kUnreachableHostProhibited ||

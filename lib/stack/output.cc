@@ -209,7 +209,8 @@ void Shard::Impl::WriteHeaders(const Slot& slot, const Neighbour& neighbour, con
       wire::kTcpMinHeader + wire::WriteTcpOptions(segment.options, tcp + wire::kTcpMinHeader);
   tcp[12] = static_cast<uint8_t>(tcp_header / 4 << 4);
   const auto length = static_cast<uint32_t>(tcp_header + segment.payload_length);
-  uint64_t sum = ipv6 ? WriteNetwork6(key, length, traffic_class, ttl, network) : WriteNetwork4(key, length, traffic_class, ttl, network);
+  uint64_t sum = ipv6 ? WriteNetwork6(key, length, traffic_class, ttl, network)
+                      : WriteNetwork4(key, length, traffic_class, ttl, network);
   sum += wire::NetworkOrder(length) + uint64_t{wire::NetworkOrder(uint16_t{wire::kProtocolTcp})};
   frame.needs_tcp_checksum = own.tx_tcp_checksum_offload || segment.tso_segment != 0;
   if (frame.needs_tcp_checksum) {

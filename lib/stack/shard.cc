@@ -79,7 +79,8 @@ Shard::Impl::Impl(const ShardConfig& shard_config, MemorySource& memory, Instant
       controls(memory, kMaxControlFrames),
       ports(config.interfaces.size()),
       event_ring(config.max_connections),
-      challenges(config.tcp.challenges_per_second, SipHash24(Derive(config.table_secret, config.seed), 0, 2)) {
+      challenges(config.tcp.challenges_per_second,
+                 SipHash24(Derive(config.table_secret, config.seed), 0, 2)) {
   env.challenges = &challenges;
   notices.reserve(config.worker_count > 1 ? kMaxNotices : 0);
   foreign.reserve(config.worker_count > 1 ? kMaxForeign : 0);

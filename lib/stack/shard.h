@@ -246,15 +246,16 @@ class Shard {
   void ShutdownWrite(ConnHandle handle, Instant now);
   void Close(ConnHandle handle, Instant now);
   void Abort(ConnHandle handle, Instant now);
-  // As Close; what is not delivered within `limit` is given up, and the peer sees a reset (SO_LINGER). Zero is Abort.
+  // As Close; what is not delivered within `limit` is given up, and the peer sees a reset (SO_LINGER). Zero
+  // is Abort.
   void CloseWithin(ConnHandle handle, Duration limit, Instant now);
   void SetNoDelay(ConnHandle handle, bool on);
   void SetCork(ConnHandle handle, bool on);
   // As tcp::SetKeepalive; nullptr turns it off.
   void SetKeepalive(ConnHandle handle, const tcp::KeepaliveTimes* times, Instant now);
   void SetUserTimeout(ConnHandle handle, Duration timeout);
-  // TTL (or hop limit) and Diffserv code point of the connection's segments from now on; a TTL of 0 is the shard's (RFC
-  // 9293 MUST-48, SHLD-21).
+  // TTL (or hop limit) and Diffserv code point of the connection's segments from now on; a TTL of 0 is the
+  // shard's (RFC 9293 MUST-48, SHLD-21).
   void SetIp(ConnHandle handle, uint8_t ttl, uint8_t dscp);
   // Whether kEventTrouble is given, and what it last spoke of.
   void SetTroubleReports(ConnHandle handle, bool on);

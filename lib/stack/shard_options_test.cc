@@ -1,4 +1,5 @@
-// What RFC 9293 asks of a host around the connection itself: choices of the application, ICMP, limits, defaults.
+// What RFC 9293 asks of a host around the connection itself: choices of the application, ICMP, limits,
+// defaults.
 #include "stack/shard_for_test.h"
 
 namespace tern::stack {
@@ -97,8 +98,10 @@ TEST_F(ShardOptionsTest, SoftIcmpErrorsAreTold) {
        tcp::Trouble::kUnreachable},
       {"10.77.0.2", wire::kIcmpTimeExceeded, 0, tcp::Trouble::kTimeExceeded},
       {"10.77.0.2", wire::kIcmpParameterProblem, 0, tcp::Trouble::kBadHeader},
-      {"fd77::2", wire::kIcmpv6DestinationUnreachable, wire::kUnreachable6NoRoute, tcp::Trouble::kUnreachable},
-      {"fd77::2", wire::kIcmpv6DestinationUnreachable, wire::kUnreachable6Address, tcp::Trouble::kUnreachable},
+      {"fd77::2", wire::kIcmpv6DestinationUnreachable, wire::kUnreachable6NoRoute,
+       tcp::Trouble::kUnreachable},
+      {"fd77::2", wire::kIcmpv6DestinationUnreachable, wire::kUnreachable6Address,
+       tcp::Trouble::kUnreachable},
       {"fd77::2", wire::kIcmpv6TimeExceeded, 0, tcp::Trouble::kTimeExceeded},
       {"fd77::2", wire::kIcmpv6ParameterProblem, 0, tcp::Trouble::kBadHeader},
   };
@@ -121,7 +124,8 @@ TEST_F(ShardOptionsTest, SoftIcmpErrorsAreTold) {
 
 // SHLD-26.
 TEST_F(ShardOptionsTest, HardIcmpErrorsEndAnOpeningConnection) {
-  for (const uint8_t code : {wire::kUnreachableProtocol, wire::kUnreachablePort, wire::kUnreachableProhibited}) {
+  for (const uint8_t code :
+       {wire::kUnreachableProtocol, wire::kUnreachablePort, wire::kUnreachableProhibited}) {
     ConnHandle handle;
     const SentFrame syn = ConnectTo("10.77.0.2", &handle);
     Give(IcmpAbout(syn, wire::kIcmpDestinationUnreachable, code));
@@ -201,8 +205,8 @@ TEST_F(ShardOptionsTest, OnlyASynAnnouncesASegmentSize) {
   EXPECT_FALSE(TakeOne().options.has_mss);
 }
 
-// MUST-41, MUST-42, MUST-10: listening disturbs nothing that is there, also on the port of a connection, and on one
-// address beside all.
+// MUST-41, MUST-42, MUST-10: listening disturbs nothing that is there, also on the port of a connection, and
+// on one address beside all.
 TEST_F(ShardOptionsTest, ListeningLeavesOthersAlone) {
   ConnHandle handle;
   ASSERT_EQ(shard().Connect({.remote = Ip("10.77.0.2"), .remote_port = 80, .local_port = 7}, now_, &handle),
@@ -266,7 +270,8 @@ TEST_F(ShardOptionsTest, UrgentDataBothWays) {
 TEST_F(ShardOptionsTest, TimersOfTheApplicationRunByTheWheel) {
   answers_arp_ = true;
   Listen();
-  const tcp::KeepaliveTimes times{.idle = Duration::Seconds(4), .interval = Duration::Seconds(1), .probes = 2};
+  const tcp::KeepaliveTimes times{
+      .idle = Duration::Seconds(4), .interval = Duration::Seconds(1), .probes = 2};
   uint32_t isn = 0;
   const ConnHandle kept = Accept(flow_, &isn);
   shard().SetKeepalive(kept, &times, now_);

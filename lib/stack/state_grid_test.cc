@@ -1,10 +1,9 @@
-// The state grid where there is no connection: CLOSED, LISTEN, half-open and TIME-WAIT (RFC 9293 3.10.7.1, 3.10.7.2,
-// 3.10.7.4), as frames to a shard. Those of connections are in lib/tcp.
-#include "tcp/state_grid_for_test.h"
-
+// The state grid where there is no connection: CLOSED, LISTEN, half-open and TIME-WAIT (RFC
+// 9293 3.10.7.1, 3.10.7.2, 3.10.7.4), as frames to a shard. Those of connections are in lib/tcp.
 #include <set>
 
 #include "stack/shard_for_test.h"
+#include "tcp/state_grid_for_test.h"
 
 namespace tern::stack {
 namespace {
@@ -48,8 +47,9 @@ ts_equal_syn_ahead  | SYN         | RCV.NXT+1000      | -         | -   | -  | T
 ts_equal_syn_behind | SYN         | RCV.NXT-70000     | -         | -   | -  | TS.Recent
 )";
 
-// Answers: "ack" is <SEQ=SND.NXT><ACK=RCV.NXT><CTL=ACK>; "rst" <SEQ=SEG.ACK><CTL=RST>; "rst,ack" <SEQ=0><ACK=SEG.SEQ+
-// SEG.LEN><CTL=RST,ACK>; "synack" a SYN that acknowledges SEG.SEQ+1. Next states are seen from the tables in use.
+// Answers: "ack" is <SEQ=SND.NXT><ACK=RCV.NXT><CTL=ACK>; "rst" <SEQ=SEG.ACK><CTL=RST>; "rst,ack"
+// <SEQ=0><ACK=SEG.SEQ+ SEG.LEN><CTL=RST,ACK>; "synack" a SYN that acknowledges SEG.SEQ+1. Next states are
+// seen from the tables in use.
 constexpr const char* kCells = R"(
 # segment | states | next | answer | drop | effects
 
@@ -160,7 +160,8 @@ class StackStateGrid : public ShardTest, public ::testing::WithParamInterface<Gr
     const ShardUsage usage = shard().usage();
     if (usage.half_open == 1) return "SYN-RECEIVED";
     if (usage.time_wait == 1) return "TIME-WAIT";
-    if (usage.connections == 1 && event_.handle.slot != kNoSlot) return StateName(shard().Tcp(event_.handle)->state);
+    if (usage.connections == 1 && event_.handle.slot != kNoSlot)
+      return StateName(shard().Tcp(event_.handle)->state);
     return state == "CLOSED" ? "CLOSED" : "LISTEN";
   }
 
@@ -168,7 +169,8 @@ class StackStateGrid : public ShardTest, public ::testing::WithParamInterface<Gr
     if (sent.empty()) return "-";
     if (sent.size() > 1) return std::to_string(sent.size()) + " segments";
     const wire::TcpHeader& out = sent[0].tcp;
-    if (out.flags == wire::kAck && out.seq == SeqNum(snd_nxt_) && out.ack.After(SeqNum(rcv_nxt_ - 1))) return "ack";
+    if (out.flags == wire::kAck && out.seq == SeqNum(snd_nxt_) && out.ack.After(SeqNum(rcv_nxt_ - 1)))
+      return "ack";
     if (out.flags == wire::kRst && out.seq == SeqNum(ack)) return "rst";
     const bool both = out.flags == (wire::kRst | wire::kAck);
     if (both && out.seq == SeqNum(0) && out.ack == SeqNum(seq + length)) return "rst,ack";
@@ -181,7 +183,8 @@ class StackStateGrid : public ShardTest, public ::testing::WithParamInterface<Gr
     const uint32_t seq = tcp::Evaluate(s.seq, value);
     const uint32_t ack = s.ack == "-" ? 0 : tcp::Evaluate(s.ack, value);
     wire::TcpOptions options;
-    options.has_timestamp = !s.tsval.empty() || (timestamps_ && s.tsval.empty() && (s.flags & wire::kSyn) == 0);
+    options.has_timestamp =
+        !s.tsval.empty() || (timestamps_ && s.tsval.empty() && (s.flags & wire::kSyn) == 0);
     options.tsval = s.tsval.empty() ? kTsRecent : tcp::Evaluate(s.tsval, value);
     const DropCounters before = shard().counters().drops;
     GiveTcp(flow_, s.flags, seq, ack, Bytes(s.length, 'x'), options);
@@ -196,7 +199,9 @@ class StackStateGrid : public ShardTest, public ::testing::WithParamInterface<Gr
     const bool syn = (s.flags & wire::kSyn) != 0;
     const uint32_t length = s.length + (syn ? 1 : 0) + ((s.flags & wire::kFin) != 0 ? 1 : 0);
     std::string effects;
-    const auto add = [&effects](const char* word) { effects += std::string(effects.empty() ? "" : " ") + word; };
+    const auto add = [&effects](const char* word) {
+      effects += std::string(effects.empty() ? "" : " ") + word;
+    };
     if ((event_.events & tcp::kEventConnected) != 0) add("connected");
     if ((event_.events & tcp::kEventReadable) != 0) add("readable");
     if ((event_.events & tcp::kEventPeerClosed) != 0) add("closing");
@@ -206,7 +211,8 @@ class StackStateGrid : public ShardTest, public ::testing::WithParamInterface<Gr
       Advance(Duration::Millis(59'500));
       if (shard().usage().time_wait == 1) add("2msl");
     }
-    return next + " | " + Answer(sent, seq, ack, length) + " | " + drop + " | " + (effects.empty() ? "-" : effects);
+    return next + " | " + Answer(sent, seq, ack, length) + " | " + drop + " | " +
+           (effects.empty() ? "-" : effects);
   }
 
   static constexpr uint32_t kTsRecent = 7'000;
@@ -235,15 +241,17 @@ TEST(StackStateGridTable, HasNoHole) {
     EXPECT_TRUE(seen[cell.segment].insert(cell.state).second) << tcp::CellName(cell) << " stands there twice";
   }
   // Without a connection there is no window, so where a segment stands says nothing.
-  const std::set<std::string> placed = {"rst_next",   "rst_behind_window",  "rst_before_window", "ack_high",
-                                        "text_again", "text_behind_window", "ack_before_window", "fin_again",
-                                        "syn_again",  "syn_old",            "syn_in_window",     "syn_behind_window"};
+  const std::set<std::string> placed = {"rst_next",          "rst_behind_window", "rst_before_window",
+                                        "ack_high",          "text_again",        "text_behind_window",
+                                        "ack_before_window", "fin_again",         "syn_again",
+                                        "syn_old",           "syn_in_window",     "syn_behind_window"};
   for (const auto& [name, segment] : tcp::ParseSegments(kSegments)) {
     if (name.starts_with("ts_")) {
       EXPECT_TRUE(seen[name].contains("TIME-WAIT/ts")) << name;
       continue;
     }
-    for (const char* state : {"SYN-RECEIVED", "TIME-WAIT"}) EXPECT_TRUE(seen[name].contains(state)) << name << state;
+    for (const char* state : {"SYN-RECEIVED", "TIME-WAIT"})
+      EXPECT_TRUE(seen[name].contains(state)) << name << state;
     if (placed.contains(name)) continue;
     for (const char* state : {"CLOSED", "LISTEN"}) EXPECT_TRUE(seen[name].contains(state)) << name << state;
   }

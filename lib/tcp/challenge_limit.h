@@ -9,9 +9,10 @@
 
 namespace tern::tcp {
 
-// The limit of all connections together. RFC 5961 10 leaves open what CVE-2016-5696 then used: whoever can count
-// exactly how many challenges are left in a second learns from them what another's connection answered. So each
-// second's number is drawn afresh, around `per_second`; each connection has a limit of its own besides.
+// The limit of all connections together. RFC 5961 10 leaves open what CVE-2016-5696 then used: whoever can
+// count exactly how many challenges are left in a second learns from them what another's connection answered.
+// So each second's number is drawn afresh, around `per_second`; each connection has a limit of its own
+// besides.
 class ChallengeLimit {
  public:
   ChallengeLimit(uint32_t per_second, uint64_t seed) : prng_(seed), per_second_(per_second) {}

@@ -122,7 +122,7 @@ struct ColdState {
   Trouble trouble = Trouble::kNone;  // what was reported last
   bool reports_trouble = true;
   bool keepalive_pending = false;  // a keep-alive probe is to be sent
-  uint8_t ttl = 0;                 // for the stack: the application's choices for the IP header; 0: the shard's
+  uint8_t ttl = 0;  // for the stack: the application's choices for the IP header; 0: the shard's
   uint8_t dscp = 0;
   Keepalive keepalive;
   Duration user_timeout;  // RFC 9293 3.8.3: R2 as a time; zero: by the number of retransmissions
@@ -140,7 +140,7 @@ struct Environment {
   SlotPool<SendRecord>* records = nullptr;
   ReassemblyPool* ranges = nullptr;
   ChallengeLimit* challenges = nullptr;  // nullptr: only each connection's own limit
-  bool fast_path = true;  // off: every segment takes the long way; the result must be the same
+  bool fast_path = true;                 // off: every segment takes the long way; the result must be the same
 };
 
 // What a connection needs to know about its path and its tuple, made by the stack.
@@ -217,12 +217,14 @@ uint32_t AskSendRoom(Connection& conn, const Environment& env);
 // (RFC 9293 3.10.2).
 SendResult Send(Connection& conn, Environment& env, BufferChain& data, Instant now, Effects& effects);
 
-// As Send; what is taken, and all queued before it, is urgent (RFC 9293 3.10.2, 3.8.5). The peer is told at once.
+// As Send; what is taken, and all queued before it, is urgent (RFC 9293 3.10.2, 3.8.5). The peer is told at
+// once.
 SendResult SendUrgent(Connection& conn, Environment& env, BufferChain& data, Instant now, Effects& effects);
-// Octets from the next one to read to the end of what the peer called urgent, arrived or not; 0: nothing urgent.
+// Octets from the next one to read to the end of what the peer called urgent, arrived or not; 0: nothing
+// urgent.
 uint32_t UrgentAhead(const Connection& conn, const Environment& env);
-// The last urgent octet stays in the stream, unless `on`: then it is kept apart, for TakeUrgentOctet, from the next
-// announcement on (RFC 6093 3 advises against it; sockets without SO_OOBINLINE want it).
+// The last urgent octet stays in the stream, unless `on`: then it is kept apart, for TakeUrgentOctet, from
+// the next announcement on (RFC 6093 3 advises against it; sockets without SO_OOBINLINE want it).
 void SetUrgentOutOfLine(Connection& conn, Environment& env, bool on);
 // The octet that was kept apart, once; -1: there is none. One that is not taken before the next is lost.
 int TakeUrgentOctet(Connection& conn, Environment& env);
@@ -249,22 +251,24 @@ void SetNoDelay(Connection& conn, bool on, Effects& effects);
 // Holds short segments back until `on` is false again, or the stream ends, or 200 ms and more have gone by.
 void SetCork(Connection& conn, bool on, Effects& effects);
 
-// After Close: what is not delivered and acknowledged within `limit` is given up, and the peer sees a reset (SO_LINGER).
+// After Close: what is not delivered and acknowledged within `limit` is given up, and the peer sees a reset
+// (SO_LINGER).
 void BoundClose(Connection& conn, Duration limit, Instant now);
 
 // RFC 9293 3.8.4: probes an idle peer; nullptr turns it off, which it is at first (MUST-25).
 void SetKeepalive(Connection& conn, Environment& env, const KeepaliveTimes* times, Instant now);
-// RFC 9293 3.8.3, 3.9.1.7: how long what we sent may go unacknowledged before the connection is given up (R2 as a time,
-// MUST-21). Zero: the configured number of retransmissions. Counts for the SYN as well, and for probes of a window.
+// RFC 9293 3.8.3, 3.9.1.7: how long what we sent may go unacknowledged before the connection is given up (R2
+// as a time, MUST-21). Zero: the configured number of retransmissions. Counts for the SYN as well, and for
+// probes of a window.
 void SetUserTimeout(Connection& conn, Environment& env, Duration timeout);
 // Whether kEventTrouble is given; it is at first (SHLD-20).
 void SetTroubleReports(Connection& conn, Environment& env, bool on);
 // What kEventTrouble last spoke of.
 Trouble LastTrouble(const Connection& conn, const Environment& env);
 
-// An ICMP message about a segment of ours (RFC 9293 3.9.2.2, MUST-54). A `hard` error ends an opening connection; all
-// others are reported and end nothing (MUST-56). `quoted` is the sequence number in the message; one that is not in
-// flight is ignored (RFC 5927 4.1).
+// An ICMP message about a segment of ours (RFC 9293 3.9.2.2, MUST-54). A `hard` error ends an opening
+// connection; all others are reported and end nothing (MUST-56). `quoted` is the sequence number in the
+// message; one that is not in flight is ignored (RFC 5927 4.1).
 void OnIcmpError(Connection& conn, Environment& env, SeqNum quoted, Trouble trouble, bool hard, Instant now,
                  Effects& effects);
 

@@ -84,8 +84,8 @@ void TakeOutOfOrder(const Context& ctx, SegmentView& segment, const TrimmedSegme
 
 void QueueEarlyText(const Context& ctx, SegmentView& segment) {
   const Connection& conn = ctx.conn;
-  const TrimmedSegment part = TrimToWindow(segment.seq, segment.payload_length, false, segment.Has(wire::kFin),
-                                           conn.rcv_nxt, ReceiveWindowSize(conn));
+  const TrimmedSegment part = TrimToWindow(segment.seq, segment.payload_length, false,
+                                           segment.Has(wire::kFin), conn.rcv_nxt, ReceiveWindowSize(conn));
   if (part.length != 0 || part.fin) HoldBack(ctx, segment, part);
 }
 
@@ -107,8 +107,8 @@ void TakeText(const Context& ctx, SegmentView& segment) {
   const bool fin = segment.Has(wire::kFin);
   if (segment.payload_length == 0 && !fin) return;
   if (!ReceivesText(conn.state)) {
-    // RFC 9293 3.10.7.4: after the peer's FIN there can be no text, and what claims to be some is ignored; a FIN
-    // is acknowledged whenever it comes, and starts the wait of 2 MSL anew.
+    // RFC 9293 3.10.7.4: after the peer's FIN there can be no text, and what claims to be some is ignored; a
+    // FIN is acknowledged whenever it comes, and starts the wait of 2 MSL anew.
     ctx.effects.Drop(DropReason::kTcpDataAfterClose);
     if (!fin) return;
     if (conn.state == State::kTimeWait) conn.slow_at.Set(ctx.now + ctx.config().msl * 2);

@@ -18,8 +18,9 @@ enum EventBits : uint16_t {
   kEventPeerClosed = 1 << 3,  // the peer's FIN is in order: after what waits, nothing more will come
   kEventTimeWait = 1 << 4,    // entered TIME-WAIT: the shard may replace the connection by a compact entry
   kEventClosed = 1 << 5,      // CLOSED; `reason` says why; the shard frees the slot
-  kEventUrgent = 1 << 14,     // urgent data is announced, or the urgent octet kept apart is here (RFC 9293 MUST-32)
-  kEventTrouble = 1 << 15,    // something is wrong, and TCP goes on trying (RFC 9293 MUST-47)
+  kEventUrgent =
+      1 << 14,  // urgent data is announced, or the urgent octet kept apart is here (RFC 9293 MUST-32)
+  kEventTrouble = 1 << 15,  // something is wrong, and TCP goes on trying (RFC 9293 MUST-47)
 };
 
 // Why a connection ended.
@@ -53,8 +54,8 @@ struct ControlReply {
 struct Effects {
   uint16_t events = 0;
   CloseReason reason = CloseReason::kNone;
-  bool transmit = false;  // PollTransmit may have something to say
-  bool dropped = false;   // the segment was discarded, for `drop_reason`
+  bool transmit = false;            // PollTransmit may have something to say
+  bool dropped = false;             // the segment was discarded, for `drop_reason`
   bool doubt_route = false;         // R1 was reached: the next hop may be dead (RFC 9293 MUST-20)
   bool challenge_withheld = false;  // an ACK that RFC 5961 7's limit did not let through
   DropReason drop_reason{};

@@ -17,19 +17,21 @@ struct KeepaliveTimes {
   uint8_t probes = 9;  // unanswered before the connection is given up: no single one decides (MUST-29)
 };
 
-// How far the connection has come, as the hot state tells: a segment of the fast path always moves one of these.
+// How far the connection has come, as the hot state tells: a segment of the fast path always moves one of
+// these.
 struct KeepaliveProgress {
   SeqNum rcv_nxt;
   SeqNum snd_una;
-  bool outstanding = false;  // data is in flight or waits: retransmission and probing of the window judge the peer
+  bool outstanding =
+      false;  // data is in flight or waits: retransmission and probing of the window judge the peer
   bool operator==(const KeepaliveProgress&) const = default;
 };
 
 enum class KeepaliveVerdict : uint8_t { kWait, kProbe, kDead };
 
-// Cold state. The fast path does not tell the time at which it heard the peer, so a quarter of the idle time serves as
-// the clock's tick: a probe goes between one and one and a quarter idle times after the last segment, never earlier
-// (MUST-26).
+// Cold state. The fast path does not tell the time at which it heard the peer, so a quarter of the idle time
+// serves as the clock's tick: a probe goes between one and one and a quarter idle times after the last
+// segment, never earlier (MUST-26).
 class Keepalive {
  public:
   bool on() const { return on_; }

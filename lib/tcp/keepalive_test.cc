@@ -7,7 +7,8 @@
 namespace tern::tcp {
 namespace {
 
-constexpr KeepaliveTimes kTimes{.idle = Duration::Seconds(60), .interval = Duration::Seconds(10), .probes = 3};
+constexpr KeepaliveTimes kTimes{
+    .idle = Duration::Seconds(60), .interval = Duration::Seconds(10), .probes = 3};
 
 void Establish(Pair& pair) {
   pair.Connect();
@@ -63,7 +64,8 @@ TEST(Keepalive, AConnectionInUseIsNotProbed) {
     pair.Write(pair.server, Pattern(static_cast<size_t>(i), 1));
   }
   pair.RunFor(Duration::Seconds(1));
-  for (const WireSegment& s : pair.Sent(true)) EXPECT_FALSE(s.seq == pair.client.conn.snd_nxt - 1 && !s.Has(wire::kSyn));
+  for (const WireSegment& s : pair.Sent(true))
+    EXPECT_FALSE(s.seq == pair.client.conn.snd_nxt - 1 && !s.Has(wire::kSyn));
   EXPECT_EQ(pair.client.received.size(), 20u);
 }
 

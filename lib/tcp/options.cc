@@ -1,4 +1,5 @@
-// What an application may ask of one connection, and what it may hear of trouble: RFC 9293 3.8.3, 3.8.4, 3.9.1.8.
+// What an application may ask of one connection, and what it may hear of trouble: RFC
+// 9293 3.8.3, 3.8.4, 3.9.1.8.
 #include "tcp/internal.h"
 
 namespace tern::tcp {
@@ -99,8 +100,9 @@ void OnIcmpError(Connection& conn, Environment& env, SeqNum quoted, Trouble trou
   const bool in_flight = quoted.AtOrAfter(conn.snd_una) && quoted.Before(conn.snd_nxt);
   if (!in_flight) return;
   const bool opening = conn.state == State::kSynSent || conn.state == State::kSynReceived;
-  // RFC 9293 3.9.2.2: a hard error ends the connection (SHLD-26), while it opens; later on anybody could have sent it, and
-  // the peer's own silence is the better witness (RFC 5927 5.2). A soft error ends none (MUST-56).
+  // RFC 9293 3.9.2.2: a hard error ends the connection (SHLD-26), while it opens; later on anybody could have
+  // sent it, and the peer's own silence is the better witness (RFC 5927 5.2). A soft error ends none
+  // (MUST-56).
   if (hard && opening) {
     Terminate(conn, CloseReason::kUnreachable, effects);
     return;

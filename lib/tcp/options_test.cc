@@ -232,7 +232,8 @@ TEST(SendWindow, MayShrinkBelowWhatIsInFlight) {
   pair.Write(pair.client, Pattern(0, 5 * 1'460));
   const SeqNum una = pair.client.conn.snd_una;
   const size_t sent = pair.Sent(true).size();
-  pair.Inject(pair.client, {.seq = pair.client.conn.rcv_nxt, .ack = una, .flags = wire::kAck, .window = 1'460});
+  pair.Inject(pair.client,
+              {.seq = pair.client.conn.rcv_nxt, .ack = una, .flags = wire::kAck, .window = 1'460});
   pair.Write(pair.client, Pattern(0, 1'460));
   EXPECT_EQ(pair.Sent(true).size(), sent) << "nothing new beyond the edge";
   pair.RunFor(Duration::Seconds(3));

@@ -1,13 +1,13 @@
-// Tables of segments and of what is to follow from them in each state, as text that can be laid beside RFC 9293
-// 3.10.7. For tests of this room and of the stack.
+// Tables of segments and of what is to follow from them in each state, as text that can be laid beside RFC
+// 9293 3.10.7. For tests of this room and of the stack.
 //
 // A table of segments has a line each of
 //     name | CTL | SEQ | ACK | LEN | UP | TSval
-// where SEQ, ACK and TSval are sums of names (RCV.NXT, SND.UNA, ...) and numbers, and "-" is nothing. LEN is the text in
-// octets, UP the urgent pointer. A table of cells has
+// where SEQ, ACK and TSval are sums of names (RCV.NXT, SND.UNA, ...) and numbers, and "-" is nothing. LEN is
+// the text in octets, UP the urgent pointer. A table of cells has
 //     segment | states | next state | answer | drop | effects
-// where "=" stands for the same state, "-" for nothing, and "n/a" for a segment that cannot be made in the state. Lines
-// that begin with "#" are headings.
+// where "=" stands for the same state, "-" for nothing, and "n/a" for a segment that cannot be made in the
+// state. Lines that begin with "#" are headings.
 #ifndef TERN_TCP_STATE_GRID_FOR_TEST_H_
 #define TERN_TCP_STATE_GRID_FOR_TEST_H_
 
@@ -76,8 +76,11 @@ inline uint8_t FlagsFromText(const std::string& text) {
 inline std::map<std::string, GridSegment> ParseSegments(std::string_view text) {
   std::map<std::string, GridSegment> segments;
   for (const std::vector<std::string>& line : TableLines(text)) {
-    GridSegment s{.name = line.at(0), .flags = FlagsFromText(line.at(1)), .seq = line.at(2), .ack = line.at(3)};
-    const auto column = [&line](size_t i) { return i < line.size() && line[i] != "-" ? line[i] : std::string(); };
+    GridSegment s{
+        .name = line.at(0), .flags = FlagsFromText(line.at(1)), .seq = line.at(2), .ack = line.at(3)};
+    const auto column = [&line](size_t i) {
+      return i < line.size() && line[i] != "-" ? line[i] : std::string();
+    };
     s.length = static_cast<uint32_t>(std::strtoul(column(4).c_str(), nullptr, 10));
     s.urgent = static_cast<uint16_t>(std::strtoul(column(5).c_str(), nullptr, 10));
     s.tsval = column(6);
@@ -100,7 +103,8 @@ inline std::vector<GridCell> ParseCells(std::string_view text) {
 }
 
 // "RCV.NXT+200": the sum, with names looked up by `value_of`.
-inline uint32_t Evaluate(const std::string& sum, const std::function<uint32_t(const std::string&)>& value_of) {
+inline uint32_t Evaluate(const std::string& sum,
+                         const std::function<uint32_t(const std::string&)>& value_of) {
   uint32_t total = 0;
   bool minus = false;
   std::string term;

@@ -1,12 +1,13 @@
-// The state grid of a connection: RFC 9293 3.10.7.3 and 3.10.7.4 with RFC 5961, RFC 7323 5, RFC 1337. CLOSED, LISTEN,
-// half-open and compact TIME-WAIT have theirs in lib/stack.
+// The state grid of a connection: RFC 9293 3.10.7.3 and 3.10.7.4 with RFC 5961, RFC 7323 5, RFC 1337. CLOSED,
+// LISTEN, half-open and compact TIME-WAIT have theirs in lib/stack.
 #ifndef TERN_TCP_STATE_GRID_TABLE_FOR_TEST_H_
 #define TERN_TCP_STATE_GRID_TABLE_FOR_TEST_H_
 
 namespace tern::tcp {
 
-// Before each segment of the synchronized states, 1000 octets and (where the state has sent one) a FIN are in flight, 1000
-// are acknowledged, the peer's window is 4000 and always was, ours 65535. "ALL" acknowledges all that is in flight.
+// Before each segment of the synchronized states, 1000 octets and (where the state has sent one) a FIN are in
+// flight, 1000 are acknowledged, the peer's window is 4000 and always was, ours 65535. "ALL" acknowledges all
+// that is in flight.
 inline constexpr const char* kGridSegments = R"(
 # name                | CTL         | SEQ                 | ACK               | LEN | UP  | TSval
 
@@ -107,13 +108,13 @@ first_synack_fin      | SYN,ACK,FIN | 7000                | ISS+1             |
 first_synack_urg      | SYN,ACK,URG | 7000                | ISS+1             | 100 | 50
 )";
 
-// Answers: "ack" is <SEQ=SND.NXT><ACK=RCV.NXT><CTL=ACK>, "rst" is <SEQ=SEG.ACK><CTL=RST>, "synack" our SYN with an ACK.
-// Effects: una (SND.UNA = SEG.ACK), text (all of it is delivered), part (what of it is new), queued (held until the gap
-// before it is filled), fin (the peer's FIN is reached), urg (the application hears of urgent data), connected,
-// closed:REASON, timewait, 2msl (the wait of TIME-WAIT begins anew).
+// Answers: "ack" is <SEQ=SND.NXT><ACK=RCV.NXT><CTL=ACK>, "rst" is <SEQ=SEG.ACK><CTL=RST>, "synack" our SYN
+// with an ACK. Effects: una (SND.UNA = SEG.ACK), text (all of it is delivered), part (what of it is new),
+// queued (held until the gap before it is filled), fin (the peer's FIN is reached), urg (the application
+// hears of urgent data), connected, closed:REASON, timewait, 2msl (the wait of TIME-WAIT begins anew).
 //
-// SYN-RECEIVED/passive is a connection that came by the half-open table, /active by simultaneous open. ESTABLISHED/0
-// has RCV.WND = 0, ESTABLISHED/ts agreed on timestamps.
+// SYN-RECEIVED/passive is a connection that came by the half-open table, /active by simultaneous open.
+// ESTABLISHED/0 has RCV.WND = 0, ESTABLISHED/ts agreed on timestamps.
 inline constexpr const char* kGridCells = R"(
 # segment | states | next | answer | drop | effects
 

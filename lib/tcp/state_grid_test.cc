@@ -1,12 +1,11 @@
 // Every cell of RFC 9293 3.10.7: one segment to a fresh connection in one state, from the table.
-#include "tcp/state_grid_for_test.h"
-
 #include <gtest/gtest.h>
 
 #include <algorithm>
 #include <set>
 
 #include "tcp/pair_for_test.h"
+#include "tcp/state_grid_for_test.h"
 #include "tcp/state_grid_table_for_test.h"
 
 namespace tern::tcp {
@@ -73,7 +72,8 @@ void Rig::Feed(uint8_t flags, uint32_t seq, uint32_t ack, uint32_t length, const
                    .payload_length = length};
   if (end_.config.timestamps && (s == nullptr || !s->tsval.empty())) {
     view.options.has_timestamp = true;
-    view.options.tsval = s == nullptr ? tsval_ : Evaluate(s->tsval, [this](const std::string& n) { return Value(n); });
+    view.options.tsval =
+        s == nullptr ? tsval_ : Evaluate(s->tsval, [this](const std::string& n) { return Value(n); });
   }
   if (length != 0) view.payload = end_.buffers.AllocateWith(Pattern(0, length));
   Effects effects;
@@ -126,7 +126,8 @@ void Rig::Shutdown() {
 }
 
 void Rig::Open(bool timestamps) {
-  ASSERT_TRUE(OpenActive(conn(), end_.env, {.iss = SeqNum(kIss), .link_mss = 1460, .default_peer_mss = 1460}, now_));
+  ASSERT_TRUE(
+      OpenActive(conn(), end_.env, {.iss = SeqNum(kIss), .link_mss = 1460, .default_peer_mss = 1460}, now_));
   Drain();
   GridSegment synack{.tsval = timestamps ? "TS" : ""};
   Feed(wire::kSyn | wire::kAck, kIrs, kIss + 1, 0, timestamps ? &synack : nullptr);
@@ -169,7 +170,8 @@ void Rig::Enter(const std::string& state) {
     Open(state == "ESTABLISHED/ts");
   }
   if (name == "CLOSE-WAIT" || name == "LAST-ACK") fin();
-  if (name == "FIN-WAIT-1" || name == "FIN-WAIT-2" || name == "CLOSING" || name == "LAST-ACK" || name == "TIME-WAIT") {
+  if (name == "FIN-WAIT-1" || name == "FIN-WAIT-2" || name == "CLOSING" || name == "LAST-ACK" ||
+      name == "TIME-WAIT") {
     Shutdown();
   }
   if (name == "FIN-WAIT-2" || name == "TIME-WAIT") ack_all();
@@ -201,7 +203,8 @@ std::string Rig::Answer(const GridSegment& s, SeqNum seg_ack) const {
   const Connection& c = end_.conn;
   if (out.flags == wire::kAck && out.seq == c.snd_nxt && out.ack == c.rcv_nxt) return "ack";
   if (out.flags == wire::kRst && out.seq == seg_ack && s.ack != "-") return "rst";
-  if (out.flags == (wire::kSyn | wire::kAck) && out.seq == SeqNum(kIss) && out.ack == c.rcv_nxt) return "synack";
+  if (out.flags == (wire::kSyn | wire::kAck) && out.seq == SeqNum(kIss) && out.ack == c.rcv_nxt)
+    return "synack";
   return wire::FlagsToString(out.flags) + " seq " + std::to_string(out.seq.value()) + " ack " +
          std::to_string(out.ack.value());
 }
@@ -223,13 +226,15 @@ std::string Rig::EffectsOf(const GridSegment& s, SeqNum seg_ack, SeqNum nxt_befo
   const Connection& c = end_.conn;
   std::string text;
   const auto add = [&text](const std::string& word) { text += (text.empty() ? "" : " ") + word; };
-  if (c.snd_una != una_before) add(c.snd_una == seg_ack ? "una" : "SND.UNA=" + std::to_string(c.snd_una.value()));
+  if (c.snd_una != una_before)
+    add(c.snd_una == seg_ack ? "una" : "SND.UNA=" + std::to_string(c.snd_una.value()));
   if ((events_ & kEventConnected) != 0) add("connected");
   const bool fin = (events_ & kEventPeerClosed) != 0;
   const bool opened = (s.flags & wire::kSyn) != 0 && c.state != State::kSynSent && nxt_before == SeqNum();
   const uint32_t base = opened ? SeqNum(7'001).DistanceTo(c.rcv_nxt) : nxt_before.DistanceTo(c.rcv_nxt);
   const uint32_t octets = base - (fin ? 1 : 0);
-  if (octets != 0) add(octets == s.length ? "text" : octets == 60 ? "part" : std::to_string(octets) + " octets");
+  if (octets != 0)
+    add(octets == s.length ? "text" : octets == 60 ? "part" : std::to_string(octets) + " octets");
   if (c.cold != kNoSlot && !(*end_.env.cold)[c.cold].reassembly.empty()) add("queued");
   if (fin) add("fin");
   if ((events_ & kEventUrgent) != 0) add("urg");
@@ -254,8 +259,8 @@ std::string Rig::Give(const GridSegment& s) {
   Feed(s.flags, seq, ack, s.length, &s);
   if (conn().rcv_queued < kOurWindow) Read();
   Settle();
-  // No step that the table of states does not have: three in one segment are the most (the ACK of our SYN, a FIN
-  // queued, the peer's FIN).
+  // No step that the table of states does not have: three in one segment are the most (the ACK of our SYN, a
+  // FIN queued, the peer's FIN).
   std::set<State> reachable = {before};
   for (int step = 0; step < 3; ++step) {
     for (const State from : std::set<State>(reachable)) {
@@ -286,9 +291,15 @@ INSTANTIATE_TEST_SUITE_P(Rfc9293, StateGrid, ::testing::ValuesIn(ParseCells(kGri
 
 // The table has no hole: every segment of the synchronized states stands in each of them, exactly once.
 TEST(StateGridTable, HasNoHole) {
-  const std::set<std::string> states = {"SYN-RECEIVED/passive", "SYN-RECEIVED/active", "ESTABLISHED",
-                                        "FIN-WAIT-1",           "FIN-WAIT-2",          "CLOSE-WAIT",
-                                        "CLOSING",              "LAST-ACK",            "TIME-WAIT"};
+  const std::set<std::string> states = {"SYN-RECEIVED/passive",
+                                        "SYN-RECEIVED/active",
+                                        "ESTABLISHED",
+                                        "FIN-WAIT-1",
+                                        "FIN-WAIT-2",
+                                        "CLOSE-WAIT",
+                                        "CLOSING",
+                                        "LAST-ACK",
+                                        "TIME-WAIT"};
   std::map<std::string, std::set<std::string>> seen;
   for (const GridCell& cell : ParseCells(kGridCells)) {
     EXPECT_TRUE(seen[cell.segment].insert(cell.state).second) << CellName(cell) << " stands there twice";
@@ -299,7 +310,8 @@ TEST(StateGridTable, HasNoHole) {
     } else if (name.starts_with("ts_")) {
       EXPECT_TRUE(seen[name].contains("ESTABLISHED/ts")) << name;
     } else {
-      for (const std::string& state : states) EXPECT_TRUE(seen[name].contains(state)) << name << " in " << state;
+      for (const std::string& state : states)
+        EXPECT_TRUE(seen[name].contains(state)) << name << " in " << state;
     }
   }
 }

@@ -12,7 +12,7 @@ const char* StateName(State state) {
 
 const char* StepName(Step step) {
   constexpr std::array<const char*, kStepCount> kNames = {
-      "active open", "passive open", "SYN",          "SYN acknowledged", "close",
+      "active open", "passive open",     "SYN",        "SYN acknowledged",  "close",
       "FIN",         "FIN acknowledged", "2 MSL over", "RST, or no answer", "reset, abort, time-out"};
   const auto index = static_cast<size_t>(step);
   return index < kNames.size() ? kNames[index] : "?";

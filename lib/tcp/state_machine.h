@@ -1,5 +1,5 @@
-// The states of a connection and the steps between them (RFC 9293 3.3.2, figure 5), as one table. Every change
-// of state is looked up here, and the table prints itself as a graph.
+// The states of a connection and the steps between them (RFC 9293 3.3.2, figure 5), as one table. Every
+// change of state is looked up here, and the table prints itself as a graph.
 #ifndef TERN_TCP_STATE_MACHINE_H_
 #define TERN_TCP_STATE_MACHINE_H_
 
@@ -10,8 +10,8 @@
 
 namespace tern::tcp {
 
-// LISTEN and the usual SYN-RECEIVED live in the stack's listeners and half-open table: no connection is ever in
-// LISTEN, and SYN-RECEIVED appears for one that is just leaving that table, and for simultaneous open.
+// LISTEN and the usual SYN-RECEIVED live in the stack's listeners and half-open table: no connection is ever
+// in LISTEN, and SYN-RECEIVED appears for one that is just leaving that table, and for simultaneous open.
 enum class State : uint8_t {
   kClosed,
   kSynSent,

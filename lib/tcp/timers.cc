@@ -22,8 +22,8 @@ void BackOff(const Context& ctx) {
   conn.retransmit_at.Set(next);
 }
 
-// RFC 9293 3.8.3: what was sent `resent` + 1 times has gone unanswered once more. At R1 the next hop is in doubt; at R2,
-// in numbers (`limit`) or as a time, the connection ends.
+// RFC 9293 3.8.3: what was sent `resent` + 1 times has gone unanswered once more. At R1 the next hop is in
+// doubt; at R2, in numbers (`limit`) or as a time, the connection ends.
 bool GivesUp(const Context& ctx, uint8_t resent, uint8_t limit) {
   Connection& conn = ctx.conn;
   ColdState& cold = ctx.cold();
@@ -46,8 +46,7 @@ bool GivesUp(const Context& ctx, uint8_t resent, uint8_t limit) {
 void OnSynTimeout(const Context& ctx) {
   Connection& conn = ctx.conn;
   ColdState& cold = ctx.cold();
-  const uint8_t retries =
-      conn.Is(kActiveOpen) ? ctx.config().syn_retries : ctx.config().synack_retries;
+  const uint8_t retries = conn.Is(kActiveOpen) ? ctx.config().syn_retries : ctx.config().synack_retries;
   if (GivesUp(ctx, static_cast<uint8_t>(cold.syn_tries - 1), retries)) return;
   SaturatingIncrement(cold.unanswered);
   conn.Set(kSynPending);

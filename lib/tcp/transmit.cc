@@ -290,7 +290,8 @@ bool EmitAck(Connection& conn, Environment& env, Instant now, SegmentOut& out) {
   return true;
 }
 
-// RFC 9293 3.8.4: no data (SHLD-12), and a sequence number that was acknowledged already, so that the peer has to answer.
+// RFC 9293 3.8.4: no data (SHLD-12), and a sequence number that was acknowledged already, so that the peer
+// has to answer.
 bool EmitKeepalive(Connection& conn, Environment& env, Instant now, SegmentOut& out) {
   ColdState& cold = (*env.cold)[conn.cold];
   if (!cold.keepalive_pending) return false;

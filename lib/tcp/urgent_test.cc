@@ -40,8 +40,8 @@ TEST(UrgentPointer, OnlyMovesAheadOfWhatWasReadAndBefore) {
   EXPECT_TRUE(urgent.OnPointer(SeqNum(0x80000100), SeqNum(0x80000000)));
 }
 
-// RFC 9293 MUST-62: the pointer names the octet behind the urgent data. MUST-32, MUST-33: the application is told, and
-// how much there is.
+// RFC 9293 MUST-62: the pointer names the octet behind the urgent data. MUST-32, MUST-33: the application is
+// told, and how much there is.
 TEST(UrgentData, IsAnnouncedWithItsEndAndStaysInTheStream) {
   Pair pair;
   Establish(pair);
@@ -79,7 +79,9 @@ TEST(UrgentData, MayBeLongerThanThePointerReaches) {
   EXPECT_TRUE(pair.server.events & kEventUrgent);
   const SeqNum end = pair.client.conn.snd_nxt;
   for (const WireSegment& s : pair.Sent(true)) {
-    if (s.Has(wire::kUrg) && s.urgent != 0xffff) EXPECT_EQ(s.seq + s.urgent, end);
+    if (s.Has(wire::kUrg) && s.urgent != 0xffff) {
+      EXPECT_EQ(s.seq + s.urgent, end);
+    }
   }
   pair.Write(pair.client, {'x'});
   pair.RunFor(Duration::Seconds(1));

@@ -11,6 +11,7 @@
 #include "runtime/client_end.h"
 #include "runtime/stack_core.h"
 #include "tern/client_host.h"
+#include "tern/dispatch.h"
 #include "tern/stack.h"
 
 namespace tern {

@@ -39,12 +39,12 @@ enum class Trouble : uint8_t {
 // Lower-case words joined by underscores: "time_exceeded".
 TERN_EXPORT std::string_view TroubleName(Trouble trouble);
 
-// When to ask an idle peer whether it is still there (RFC 9293 3.8.4). What is shorter than 100 ms counts as that,
-// fewer probes than two as two.
+// When to ask an idle peer whether it is still there (RFC 9293 3.8.4). What is shorter than 100 ms counts as
+// that, fewer probes than two as two.
 struct KeepaliveOptions {
-  std::chrono::milliseconds idle = std::chrono::hours(2);        // of silence before the first probe
+  std::chrono::milliseconds idle = std::chrono::hours(2);         // of silence before the first probe
   std::chrono::milliseconds interval = std::chrono::seconds(75);  // between probes
-  uint8_t probes = 9;                                             // unanswered before the connection is given up
+  uint8_t probes = 9;  // unanswered before the connection is given up
 };
 
 enum class SendStatus : uint8_t {
@@ -123,10 +123,11 @@ class TERN_EXPORT Connection {
 
   // As Send; what is taken, and all before it, is marked urgent, and the peer is told at once.
   SendResult SendUrgent(std::string_view text);
-  // Octets from the next one to be received to the end of what the peer marked urgent, arrived or not; 0: nothing is.
+  // Octets from the next one to be received to the end of what the peer marked urgent, arrived or not; 0:
+  // nothing is.
   size_t UrgentAhead() const;
-  // The last urgent octet stays in the stream, unless `on`: then it is taken out of it, from the next mark on, and
-  // TakeUrgent gives it once; -1: there is none.
+  // The last urgent octet stays in the stream, unless `on`: then it is taken out of it, from the next mark
+  // on, and TakeUrgent gives it once; -1: there is none.
   void SetUrgentOutOfLine(bool on);
   int TakeUrgent();
 
@@ -137,7 +138,8 @@ class TERN_EXPORT Connection {
   // Lets go of both directions; what was sent still goes out. With data unread the peer sees a reset instead
   // (RFC 1122 4.2.2.13). OnClosed follows when it is over.
   void Close();
-  // As Close; what the peer has not acknowledged within `limit` is given up, and it sees a reset. Zero: at once.
+  // As Close; what the peer has not acknowledged within `limit` is given up, and it sees a reset. Zero: at
+  // once.
   void CloseWithin(std::chrono::milliseconds limit);
   // Resets; data on its way is lost. OnClosed follows soon, not from inside this call.
   void Abort();
@@ -146,15 +148,15 @@ class TERN_EXPORT Connection {
 
   // Nagle's algorithm off (true) or on (RFC 9293 3.7.4).
   void SetNoDelay(bool on);
-  // Holds segments back that are not full, until `on` is false again or the stream ends; for a moment only, since a
-  // timer of 200 ms or more sends them all the same.
+  // Holds segments back that are not full, until `on` is false again or the stream ends; for a moment only,
+  // since a timer of 200 ms or more sends them all the same.
   void SetCork(bool on);
-  // Probes the peer while nobody says anything (RFC 9293 3.8.4): off until asked for. A peer that never answers ends the
-  // connection as kTimedOut.
+  // Probes the peer while nobody says anything (RFC 9293 3.8.4): off until asked for. A peer that never
+  // answers ends the connection as kTimedOut.
   void SetKeepalive(const KeepaliveOptions& options);
   void StopKeepalive();
-  // How long what was sent may go unacknowledged before the connection ends as kTimedOut (RFC 9293 3.8.3). Zero, as at
-  // first: by the number of retransmissions, some 15 minutes.
+  // How long what was sent may go unacknowledged before the connection ends as kTimedOut (RFC 9293 3.8.3).
+  // Zero, as at first: by the number of retransmissions, some 15 minutes.
   void SetUserTimeout(std::chrono::milliseconds timeout);
   // TTL or hop limit (0: the stack's) and Diffserv code point (0 to 63) of the segments sent from now on (RFC
   // 9293 3.9.1.9, 3.9.2).
