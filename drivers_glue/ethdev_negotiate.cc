@@ -12,9 +12,9 @@ constexpr uint64_t kTcpFlows = RTE_ETH_RSS_NONFRAG_IPV4_TCP | RTE_ETH_RSS_NONFRA
 constexpr uint32_t kFrameOverhead = RTE_ETHER_HDR_LEN + RTE_ETHER_CRC_LEN;
 constexpr size_t kUsualKeyLength = 40;
 
-// What net_tap offers it does in software, and not right: its sum over a chain is wrong behind a piece of odd length; it
-// cuts up IPv4 alone, and compares the pieces, link header included, with the MTU, so that one of full size is refused
-// for ever and holds up all behind it. The stack's own work costs no more.
+// What net_tap offers it does in software, and not right: its sum over a chain is wrong behind a piece of odd
+// length; it cuts up IPv4 alone, and compares the pieces, link header included, with the MTU, so that one of
+// full size is refused for ever and holds up all behind it. The stack's own work costs no more.
 bool OffloadsInSoftware(const std::string& driver) { return driver == "net_tap"; }
 
 bool Has(uint64_t set, uint64_t wanted) { return (set & wanted) == wanted; }
@@ -52,7 +52,8 @@ absl::Status EthdevDevice::NegotiateLimits(const DeviceOptions& options) {
 void EthdevDevice::NegotiateOffloads() {
   const bool software = OffloadsInSoftware(info_.driver);
   const uint64_t rx = software ? 0 : caps_.rx_offload_capa;
-  const uint64_t tx = software ? caps_.tx_offload_capa & RTE_ETH_TX_OFFLOAD_MULTI_SEGS : caps_.tx_offload_capa;
+  const uint64_t tx =
+      software ? caps_.tx_offload_capa & RTE_ETH_TX_OFFLOAD_MULTI_SEGS : caps_.tx_offload_capa;
   constexpr uint64_t kRxSums = RTE_ETH_RX_OFFLOAD_IPV4_CKSUM | RTE_ETH_RX_OFFLOAD_TCP_CKSUM;
   conf_.rxmode.offloads = rx & kRxSums;
   info_.rx_checksum = (rx & RTE_ETH_RX_OFFLOAD_TCP_CKSUM) != 0;
