@@ -18,6 +18,8 @@ struct Listener {
   uint16_t port = 0;
   uint16_t next = 0;  // in the chain of its bucket, or in the free list; kNone at the end
   bool nodelay = false;
+  uint32_t receive_buffer = 0;  // of its connections
+  uint16_t max_segment = 0;     // 0: as the link allows
 };
 
 // A fixed number of listeners, found by port. An id holds index and generation, so that one that was closed

@@ -104,6 +104,10 @@ size_t Shard::PollEvents(std::span<ShardEvent> out) { return impl_->PollEvents(o
 bool Shard::HasEvents() const { return !impl_->event_ring.empty(); }
 
 OpenResult Shard::Listen(const ListenSpec& spec, uint32_t* listener) { return impl_->Listen(spec, listener); }
+void Shard::SetBacklog(uint32_t listener, uint32_t backlog) {
+  if (Listener* l = impl_->listeners.Get(listener); l != nullptr) l->backlog = backlog;
+}
+
 void Shard::CloseListener(uint32_t listener) { impl_->CloseListener(listener); }
 
 OpenResult Shard::Connect(const ConnectSpec& spec, Instant now, ConnHandle* handle) {
@@ -162,6 +166,16 @@ uint32_t Shard::Receive(ConnHandle handle, uint32_t max_octets, Instant now, Buf
   return impl_->Receive(handle, max_octets, out, ended);
 }
 
+uint32_t Shard::Peek(ConnHandle handle, uint32_t offset, std::span<uint8_t> out) const {
+  const Slot* slot = impl_->Live(handle);
+  return slot == nullptr ? 0 : tcp::Peek(slot->conn, offset, out);
+}
+
+uint32_t Shard::Discard(ConnHandle handle, uint32_t octets, Instant now) {
+  impl_->now = now;
+  return impl_->Discard(handle, octets);
+}
+
 void Shard::ShutdownWrite(ConnHandle handle, Instant now) {
   impl_->now = now;
   Slot* slot = impl_->Live(handle);
@@ -187,6 +201,33 @@ void Shard::SetNoDelay(ConnHandle handle, bool on) {
   tcp::Effects effects;
   tcp::SetNoDelay(slot->conn, on, effects);
   impl_->Settle(handle.slot, effects);
+}
+
+void Shard::SetCork(ConnHandle handle, bool on) {
+  Slot* slot = impl_->Live(handle);
+  if (slot == nullptr) return;
+  tcp::Effects effects;
+  tcp::SetCork(slot->conn, on, effects);
+  impl_->Settle(handle.slot, effects);
+}
+
+void Shard::SetQuickAck(ConnHandle handle, bool on) {
+  Slot* slot = impl_->Live(handle);
+  if (slot == nullptr) return;
+  tcp::Effects effects;
+  tcp::SetQuickAck(slot->conn, on, effects);
+  impl_->Settle(handle.slot, effects);
+}
+
+void Shard::SetReceiveBuffer(ConnHandle handle, uint32_t octets, Instant now) {
+  impl_->now = now;
+  if (Slot* slot = impl_->Live(handle); slot != nullptr) slot->conn.rcv_limit = octets;
+}
+
+void Shard::SetCongestion(ConnHandle handle, tcp::CongestionAlgorithm algorithm) {
+  const Slot* slot = impl_->Live(handle);
+  if (slot == nullptr || slot->conn.cold == kNoSlot) return;
+  impl_->cold[slot->conn.cold].congestion.algorithm = algorithm;
 }
 
 void Shard::CloseAll(bool abort, Instant now) {

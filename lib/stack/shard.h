@@ -87,6 +87,8 @@ struct ListenSpec {
   uint32_t backlog = 4'096;  // bound on half-open plus not yet accepted connections
   uint64_t user = 0;         // given back with each accept event
   bool nodelay = false;
+  uint32_t receive_buffer = 0;  // of the connections that it makes; 0: the configuration's
+  uint16_t max_segment = 0;     // not 0: announce no larger MSS, and send no larger segments
 };
 
 struct ConnectSpec {
@@ -96,6 +98,8 @@ struct ConnectSpec {
   uint16_t local_port = 0;  // 0: chosen (RFC 6056)
   uint64_t user = 0;
   bool nodelay = false;
+  uint32_t receive_buffer = 0;  // 0: the configuration's
+  uint16_t max_segment = 0;     // not 0: announce no larger MSS, and send no larger segments
 };
 
 enum class OpenResult : uint8_t {
@@ -187,6 +191,8 @@ class Shard {
 
   // ---- Applications ----
   OpenResult Listen(const ListenSpec& spec, uint32_t* listener);
+  // A new bound on what may wait for its accept: for a layer that keeps a queue of its own behind this one.
+  void SetBacklog(uint32_t listener, uint32_t backlog);
   // Stops accepting; connections made already live on, half-open ones are dropped.
   void CloseListener(uint32_t listener);
   OpenResult Connect(const ConnectSpec& spec, Instant now, ConnHandle* handle);
@@ -206,10 +212,19 @@ class Shard {
   tcp::SendResult Send(ConnHandle handle, BufferChain& data, Instant now);
   // As tcp::Receive. `ended` is set once the peer's FIN was reached and all data before it taken.
   uint32_t Receive(ConnHandle handle, uint32_t max_octets, Instant now, BufferChain& out, bool* ended);
+  // As tcp::Peek and tcp::Discard: for readers that copy.
+  uint32_t Peek(ConnHandle handle, uint32_t offset, std::span<uint8_t> out) const;
+  uint32_t Discard(ConnHandle handle, uint32_t octets, Instant now);
   void ShutdownWrite(ConnHandle handle, Instant now);
   void Close(ConnHandle handle, Instant now);
   void Abort(ConnHandle handle, Instant now);
   void SetNoDelay(ConnHandle handle, bool on);
+  void SetCork(ConnHandle handle, bool on);
+  void SetQuickAck(ConnHandle handle, bool on);
+  // Octets offered as window at the most; what was offered already stays offered (RFC 9293 SHLD-14).
+  void SetReceiveBuffer(ConnHandle handle, uint32_t octets, Instant now);
+  // From here on; cwnd and ssthresh stay.
+  void SetCongestion(ConnHandle handle, tcp::CongestionAlgorithm algorithm);
 
   // Starts the end: no new connections; those that live are reset when `abort`, else closed.
   void CloseAll(bool abort, Instant now);

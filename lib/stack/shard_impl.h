@@ -112,6 +112,8 @@ struct Shard::Impl {
   DropReason OnSyn(uint32_t listener_id, RxPacket& p, std::optional<SeqNum> not_before);
   DropReason OnHalfOpen(uint32_t index, RxPacket& p);
   DropReason Promote(uint32_t index, RxPacket& p);
+  uint32_t ReceiveBufferOf(const HalfOpen& entry);
+  uint16_t MssOf(const HalfOpen& entry, uint16_t interface);
   void ForgetHalfOpen(uint32_t index);
   void SendSynAck(uint32_t index);
   void SendHalfOpenAck(const HalfOpen& entry);
@@ -149,7 +151,9 @@ struct Shard::Impl {
 
   // ---- app.cc ----
   Slot* Live(ConnHandle handle);
+  void AfterRead(uint32_t index, tcp::Effects& effects);
   uint32_t Receive(ConnHandle handle, uint32_t max_octets, BufferChain& out, bool* ended);
+  uint32_t Discard(ConnHandle handle, uint32_t octets);
   void Close(uint32_t index);
   void Abort(uint32_t index);
 

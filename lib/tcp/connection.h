@@ -9,6 +9,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <type_traits>
 
 #include "base/buffer.h"
@@ -221,6 +222,13 @@ SendResult Send(Connection& conn, Environment& env, BufferChain& data, Instant n
 uint32_t Receive(Connection& conn, Environment& env, uint32_t max_octets, Instant now, BufferChain& out,
                  Effects& effects);
 
+// Copies octets of in-order data that wait, from `offset` on, into `out`; returns how many. Nothing is taken.
+uint32_t Peek(const Connection& conn, uint32_t offset, std::span<uint8_t> out);
+
+// Takes exactly `octets` of in-order data, or all there is, without handing them over: for a reader that has
+// copied them with Peek. Returns how many; the window opens by as much.
+uint32_t Discard(Connection& conn, uint32_t octets, Effects& effects);
+
 // Ends our stream; FIN goes out after all queued data. Receiving goes on (half-close).
 void ShutdownWrite(Connection& conn, Environment& env, Instant now, Effects& effects);
 
@@ -233,6 +241,12 @@ void Close(Connection& conn, Environment& env, Instant now, Effects& effects);
 void Abort(Connection& conn, Environment& env, Instant now, Effects& effects);
 
 void SetNoDelay(Connection& conn, bool on, Effects& effects);
+
+// While on, short segments wait for more data or a FIN, or for the override timer (RFC 9293 3.8.6.2.1).
+void SetCork(Connection& conn, bool on, Effects& effects);
+
+// On: what is owed is acknowledged now, and the next data without delay. Off: ACKs are delayed from here on.
+void SetQuickAck(Connection& conn, bool on, Effects& effects);
 
 // An ICMP message about a segment of ours said that the destination cannot be reached (RFC 9293 3.9.2.2).
 // Ends an opening connection; on any other it is a hint that is not acted on (MUST-56). `quoted` is the
