@@ -45,7 +45,8 @@ uint32_t Sockets::Readiness(int fd) const {
 
 Result Sockets::EpollCreate() {
   Impl& impl = *impl_;
-  auto free = std::find_if(impl.epolls.begin(), impl.epolls.end(), [](const EpollState& e) { return !e.used; });
+  auto free =
+      std::find_if(impl.epolls.begin(), impl.epolls.end(), [](const EpollState& e) { return !e.used; });
   if (free == impl.epolls.end()) {
     impl.epolls.emplace_back();
     free = impl.epolls.end() - 1;
@@ -78,7 +79,8 @@ Result Sockets::EpollControl(int epoll, EpollOp op, int fd, const EpollEvent& ev
   const SocketState& s = impl.sockets[target->index];
   std::vector<Interest>& interests = impl.epolls[entry->index].interests;
   // Descriptors that were closed have left the set.
-  std::erase_if(interests, [&](const Interest& i) { return impl.sockets[i.socket].generation != i.generation; });
+  std::erase_if(interests,
+                [&](const Interest& i) { return impl.sockets[i.socket].generation != i.generation; });
   const auto found =
       std::find_if(interests.begin(), interests.end(), [&](const Interest& i) { return i.fd == fd; });
   // One that says nothing yet told: what is ready now is news.

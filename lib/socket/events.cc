@@ -219,7 +219,8 @@ void Sockets::Pump(Instant now) {
     if (result.pending && s.op.deadline <= now) {
       const bool closing = s.op.kind == OpKind::kClose;
       const int error = s.op.kind == OpKind::kConnect ? EINPROGRESS : EAGAIN;
-      result = closing || s.op.done != 0 ? Result::Done(static_cast<int64_t>(s.op.done)) : Result::Fail(error);
+      result =
+          closing || s.op.done != 0 ? Result::Done(static_cast<int64_t>(s.op.done)) : Result::Fail(error);
     }
     if (result.pending) {
       ++i;

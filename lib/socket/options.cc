@@ -199,7 +199,7 @@ Result Sockets::SetCongestion(int fd, CongestionName name) {
   s->options.congestion = name;
   if (s->live && s->phase == Phase::kConnected) {
     impl_->shard.SetCongestion(s->conn, name == CongestionName::kCubic ? tcp::CongestionAlgorithm::kCubic
-                                                                      : tcp::CongestionAlgorithm::kNewReno);
+                                                                       : tcp::CongestionAlgorithm::kNewReno);
   }
   return Result::Done();
 }

@@ -112,8 +112,8 @@ bool Sockets::Impl::IsOurs(const wire::IpAddress& address) const {
 bool Sockets::Impl::AddressTaken(const SocketState& self, const Endpoint& local) const {
   for (const SocketState& s : sockets) {
     if (s.generation == 0 || &s == &self || !s.bound || s.local.port != local.port || s.fd < 0) continue;
-    const bool overlap = s.local.address.IsUnspecified() || local.address.IsUnspecified() ||
-                         s.local.address == local.address;
+    const bool overlap =
+        s.local.address.IsUnspecified() || local.address.IsUnspecified() || s.local.address == local.address;
     if (!overlap) continue;
     // SO_REUSEADDR on both lets them share, unless one listens.
     if (self.options.reuse_address && s.options.reuse_address && s.phase != Phase::kListening) continue;
@@ -312,8 +312,7 @@ Result Sockets::Close(int fd, Instant now) {
   if (s.op.kind != OpKind::kNone) impl.Finish(s, Result::Fail(EBADF));
   const Result result = impl.CloseSocket(s, now);
   if (result.pending) {
-    s.op = {.kind = OpKind::kClose,
-            .deadline = now + Duration::Seconds(s.options.linger.seconds)};
+    s.op = {.kind = OpKind::kClose, .deadline = now + Duration::Seconds(s.options.linger.seconds)};
     impl.waiting.push_back(entry.index);
     return result;
   }

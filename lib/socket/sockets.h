@@ -1,9 +1,9 @@
-// Socket semantics over one shard: descriptors, errno, blocking calls as pending operations, options, poll and
-// epoll. Sans-IO like the shard itself: time comes in, nothing sleeps, nothing calls back.
+// Socket semantics over one shard: descriptors, errno, blocking calls as pending operations, options, poll
+// and epoll. Sans-IO like the shard itself: time comes in, nothing sleeps, nothing calls back.
 //
 // A call that would block returns Result::Pending and is remembered by its descriptor; Pump finishes it when
-// its time has come and hands a Completion out. Each descriptor has room for one such operation: a second call
-// that would block gives EBUSY. Buffers named by a pending call have to stay until its completion.
+// its time has come and hands a Completion out. Each descriptor has room for one such operation: a second
+// call that would block gives EBUSY. Buffers named by a pending call have to stay until its completion.
 //
 // Thread: all calls from the one thread that drives the shard. Ownership: the layer takes the shard's events
 // (Shard::PollEvents) for itself; whoever drives the shard goes on doing input, timers, transmit and release.

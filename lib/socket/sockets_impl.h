@@ -14,10 +14,10 @@ namespace tern::socket {
 inline constexpr uint32_t kNoSocket = 0xffffffff;
 
 enum class Phase : uint8_t {
-  kFresh,       // neither connected nor listening
+  kFresh,  // neither connected nor listening
   kListening,
   kConnecting,
-  kConnected,   // until the connection has ended and its error, if any, is known
+  kConnected,  // until the connection has ended and its error, if any, is known
   kEnded,
 };
 
@@ -65,15 +65,15 @@ struct SocketState {
   bool shut_write = false;
   bool in_order = false;  // it ended in order: reads give what is left, then 0
   bool connect_told = false;
-  int error = 0;             // SO_ERROR
+  int error = 0;  // SO_ERROR
   Endpoint local;
   Endpoint remote;
   stack::ConnHandle conn;
   uint32_t listener = 0;  // of the shard
   uint32_t backlog = 0;
-  uint32_t parent = kNoSocket;  // the listening socket whose queue this one is in
+  uint32_t parent = kNoSocket;             // the listening socket whose queue this one is in
   Instant defer_until = Instant::Never();  // TCP_DEFER_ACCEPT: in no queue yet
-  std::vector<uint32_t> ready;  // listening: to be accepted, oldest first
+  std::vector<uint32_t> ready;             // listening: to be accepted, oldest first
   PendingOp op;
   SocketOptions options;
   uint32_t wakeups = 0;  // how often something happened that edge-triggered waiters hear of

@@ -88,8 +88,7 @@ uint32_t Sockets::Impl::CopyIn(SocketState& s, PendingOp& op, uint32_t room, Ins
     if (!pool.Allocate({&buffer, 1})) break;
     while (left != 0 && buffer->tailroom != 0) {
       const auto [part, at] = Locate(op.write, op.done + copied);
-      const auto piece =
-          static_cast<uint32_t>(std::min<size_t>({part->length - at, left, buffer->tailroom}));
+      const auto piece = static_cast<uint32_t>(std::min<size_t>({part->length - at, left, buffer->tailroom}));
       std::memcpy(buffer->data + buffer->length, part->data + at, piece);
       buffer->length += piece;
       buffer->tailroom -= piece;

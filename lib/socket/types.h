@@ -77,13 +77,13 @@ enum class ShutdownHow : uint8_t { kRead, kWrite, kBoth };
 // Options that are one number. Times are in the unit that programs use: seconds for kDeferAccept and the
 // keepalive ones, milliseconds for kUserTimeout and the two time limits.
 enum class Option : uint8_t {
-  kError,         // SO_ERROR: read once
-  kAcceptConn,    // SO_ACCEPTCONN, read only
-  kType,          // SO_TYPE, read only
-  kReuseAddress,  // SO_REUSEADDR
-  kReusePort,     // SO_REUSEPORT
-  kReceiveBuffer, // SO_RCVBUF: octets of window, as set
-  kSendBuffer,    // SO_SNDBUF: octets queued at the most
+  kError,          // SO_ERROR: read once
+  kAcceptConn,     // SO_ACCEPTCONN, read only
+  kType,           // SO_TYPE, read only
+  kReuseAddress,   // SO_REUSEADDR
+  kReusePort,      // SO_REUSEPORT
+  kReceiveBuffer,  // SO_RCVBUF: octets of window, as set
+  kSendBuffer,     // SO_SNDBUF: octets queued at the most
   kReceiveTimeout,
   kSendTimeout,
   kKeepAlive,

@@ -122,8 +122,13 @@ DropReason Shard::Impl::OnUnreachable(RxPacket& p, const wire::IcmpMessage& mess
   if (quote.seq.Before(conn.snd_una) || quote.seq.AtOrAfter(conn.snd_nxt))
     return DropReason::kIcmpQuoteUnknown;
   tcp::Effects effects;
-  tcp::OnUnreachable(conn, quote.seq, effects);
+  const uint8_t port_code = p.ipv6 ? wire::kUnreachable6Port : wire::kUnreachablePort;
+  const bool refused = message.code == port_code;
+  tcp::OnUnreachable(conn, quote.seq, refused ? tcp::CloseReason::kRefused : tcp::CloseReason::kUnreachable,
+                     effects);
+  const uint64_t resets = counters.resets_received;
   Settle(id.index(), effects);
+  counters.resets_received = resets;  // refused, but by no RST
   return DropReason::kNone;
 }
 

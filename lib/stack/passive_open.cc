@@ -92,7 +92,8 @@ void Shard::Impl::SendHalfOpenAck(const HalfOpen& entry) {
 }
 
 DropReason Shard::Impl::OnHalfOpen(uint32_t index, RxPacket& p) {
-  const HalfOpenVerdict verdict = JudgeHalfOpen(half_open[index], p.segment, SynWindow(ReceiveBufferOf(half_open[index])));
+  const HalfOpenVerdict verdict =
+      JudgeHalfOpen(half_open[index], p.segment, SynWindow(ReceiveBufferOf(half_open[index])));
   switch (verdict.action) {
     case HalfOpenAction::kIgnore:
       break;

@@ -185,11 +185,11 @@ void ReleaseAll(Connection& conn, Environment& env, BufferChain& released) {
   }
 }
 
-void OnUnreachable(Connection& conn, SeqNum quoted, Effects& effects) {
+void OnUnreachable(Connection& conn, SeqNum quoted, CloseReason reason, Effects& effects) {
   const bool in_flight = quoted.AtOrAfter(conn.snd_una) && quoted.Before(conn.snd_nxt);
   if (!in_flight) return;
   if (conn.state == State::kSynSent || conn.state == State::kSynReceived) {
-    Terminate(conn, CloseReason::kUnreachable, effects);
+    Terminate(conn, reason, effects);
   }
 }
 

@@ -250,8 +250,9 @@ void SetQuickAck(Connection& conn, bool on, Effects& effects);
 
 // An ICMP message about a segment of ours said that the destination cannot be reached (RFC 9293 3.9.2.2).
 // Ends an opening connection; on any other it is a hint that is not acted on (MUST-56). `quoted` is the
-// sequence number in the message; one that is not in flight is ignored (RFC 5927 4.1).
-void OnUnreachable(Connection& conn, SeqNum quoted, Effects& effects);
+// sequence number in the message; one that is not in flight is ignored (RFC 5927 4.1). `reason` is what an
+// end is told with: kRefused when it was the port, else kUnreachable.
+void OnUnreachable(Connection& conn, SeqNum quoted, CloseReason reason, Effects& effects);
 
 // Gives every buffer, record and the cold state back; called by the shard when it frees or compacts the slot.
 void ReleaseAll(Connection& conn, Environment& env, BufferChain& released);

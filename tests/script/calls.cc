@@ -16,8 +16,8 @@ using socket::Result;
 
 std::string SymbolNeeds(const Expr& expr) {
   if (expr.kind == Expr::Kind::kWord && !SymbolValue(expr.text)) return expr.text;
-  const bool known_call = expr.text == "htons" || expr.text == "htonl" || expr.text == "inet_addr" ||
-                          expr.text == "inet_pton";
+  const bool known_call =
+      expr.text == "htons" || expr.text == "htonl" || expr.text == "inet_addr" || expr.text == "inet_pton";
   if (expr.kind == Expr::Kind::kCall && !known_call) return expr.text + "()";
   for (const Expr& item : expr.items) {
     if (std::string needs = SymbolNeeds(item); !needs.empty()) return needs;
@@ -207,8 +207,8 @@ std::string Calls::MakeListen(Call& call) {
 
 std::string Calls::MakeAccept(Call& call) {
   call.fd = LiveFd(call.spec->arguments[0]);
-  const bool nonblocking = call.spec->name == "accept4" &&
-                           (Value(call.spec->arguments[3]) & SOCK_NONBLOCK) != 0;
+  const bool nonblocking =
+      call.spec->name == "accept4" && (Value(call.spec->arguments[3]) & SOCK_NONBLOCK) != 0;
   call.result = host_.sockets().Accept(call.fd, nonblocking, &call.peer, host_.now());
   call.effect = [this, &call] {
     fds_[call.spec->any_result ? call.result.value : call.spec->result] = static_cast<int>(call.result.value);

@@ -22,9 +22,9 @@ struct Call {
   socket::Result result;
   Instant started;
   Instant finished;
-  Instant must_end;       // when the script says it returns
+  Instant must_end;  // when the script says it returns
   bool has_end = false;
-  int fd = -1;            // live
+  int fd = -1;  // live
   std::vector<Bytes> buffers;
   std::vector<socket::ReadPart> reads;
   std::vector<socket::WritePart> writes;
@@ -99,8 +99,8 @@ class Calls {
   Host& host_;
   const Settings& settings_;
   Flow& flow_;
-  std::map<int64_t, int> fds_;           // script to live
-  std::map<int, uint64_t> written_;      // octets of the stream so far, by live descriptor
+  std::map<int64_t, int> fds_;       // script to live
+  std::map<int, uint64_t> written_;  // octets of the stream so far, by live descriptor
   std::map<int, uint64_t> read_;
   int under_test_ = -1;
 };

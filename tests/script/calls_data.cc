@@ -1,9 +1,8 @@
 // The calls that move octets, and those that ask about them.
 #include <fcntl.h>
+#include <linux/sockios.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
-
-#include <linux/sockios.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -148,7 +147,8 @@ std::string Calls::MakeFcntl(Call& call) {
   const int64_t command = Value(call.spec->arguments[1]);
   if (command == F_GETFL) {
     const Result nonblocking = host_.sockets().IsNonBlocking(call.fd);
-    call.result = nonblocking.ok() ? Result::Done(O_RDWR | (nonblocking.value != 0 ? O_NONBLOCK : 0)) : nonblocking;
+    call.result =
+        nonblocking.ok() ? Result::Done(O_RDWR | (nonblocking.value != 0 ? O_NONBLOCK : 0)) : nonblocking;
   } else if (command == F_SETFL && call.spec->arguments.size() > 2) {
     const bool on = (Value(call.spec->arguments[2]) & O_NONBLOCK) != 0;
     call.result = host_.sockets().SetNonBlocking(call.fd, on);
@@ -178,7 +178,8 @@ std::string Calls::MakeIoctl(Call& call) {
   call.check = [this, &call, found]() -> std::string {
     const Expr& want = call.spec->arguments[2];
     if (!found.ok() || want.kind == Expr::Kind::kEllipsis || Value(want) == found.value) return {};
-    return "expected ioctl() to give [" + std::to_string(Value(want)) + "] got [" + std::to_string(found.value) + "]";
+    return "expected ioctl() to give [" + std::to_string(Value(want)) + "] got [" +
+           std::to_string(found.value) + "]";
   };
   return {};
 }

@@ -141,7 +141,8 @@ std::string Calls::MakeSetsockopt(Call& call) {
     const Expr* seconds = time == nullptr ? nullptr : Named(*time, "tv_sec");
     const Expr* micros = time == nullptr ? nullptr : Named(*time, "tv_usec");
     int64_t number = Value(value);
-    if (seconds != nullptr) number = Value(*seconds) * 1'000 + (micros == nullptr ? 0 : Value(*micros) / 1'000);
+    if (seconds != nullptr)
+      number = Value(*seconds) * 1'000 + (micros == nullptr ? 0 : Value(*micros) / 1'000);
     call.result = host_.sockets().SetOption(call.fd, option->option, number, host_.now());
   } else {
     call.result = call.fd < 0 ? Result::Fail(EBADF) : Result::Fail(ENOPROTOOPT);
@@ -161,7 +162,8 @@ std::string Calls::MakePoll(Call& call) {
   for (const Expr& item : call.spec->arguments[0].items) {
     const Expr* fd = Named(item, "fd");
     const Expr* events = Named(item, "events");
-    if (fd == nullptr || events == nullptr) return "expected {fd=.., events=.., revents=..} in poll(), got else";
+    if (fd == nullptr || events == nullptr)
+      return "expected {fd=.., events=.., revents=..} in poll(), got else";
     asked->push_back({LiveFd(*fd), static_cast<uint32_t>(Value(*events)), Named(item, "revents"), 0});
   }
   const int64_t timeout_ms = Value(call.spec->arguments[2]);
@@ -205,8 +207,9 @@ std::string Calls::MakeEpollCtl(Call& call) {
       if (const Expr* data = Named(*s, name)) event.data = static_cast<uint64_t>(Value(*data));
     }
   }
-  call.result = host_.sockets().EpollControl(call.fd, static_cast<socket::EpollOp>(Value(call.spec->arguments[1])),
-                                             LiveFd(call.spec->arguments[2]), event);
+  call.result =
+      host_.sockets().EpollControl(call.fd, static_cast<socket::EpollOp>(Value(call.spec->arguments[1])),
+                                   LiveFd(call.spec->arguments[2]), event);
   return {};
 }
 

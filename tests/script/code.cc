@@ -60,9 +60,7 @@ class Evaluator {
   const std::string& failed() const { return failed_; }
 
  private:
-  const Token& Peek(size_t ahead = 0) const {
-    return tokens_[std::min(at_ + ahead, tokens_.size() - 1)];
-  }
+  const Token& Peek(size_t ahead = 0) const { return tokens_[std::min(at_ + ahead, tokens_.size() - 1)]; }
   bool Accept(const char* symbols) {
     size_t n = 0;
     for (; symbols[n] != '\0'; ++n) {

@@ -60,10 +60,9 @@ Host::~Host() {
 void Host::Give(const Bytes& packet) {
   Bytes frame(14);
   const bool v6 = packet[0] >> 4 == 6;
-  wire::WriteEthernet({.dst = kOurMac,
-                       .src = kPeerMac,
-                       .ether_type = v6 ? wire::kEtherTypeIpv6 : wire::kEtherTypeIpv4},
-                      frame.data());
+  wire::WriteEthernet(
+      {.dst = kOurMac, .src = kPeerMac, .ether_type = v6 ? wire::kEtherTypeIpv6 : wire::kEtherTypeIpv4},
+      frame.data());
   frame.insert(frame.end(), packet.begin(), packet.end());
   RxFrame rx{.buffer = pool_->AllocateWith(frame)};
   shard_->Input({&rx, 1}, 0, now_);

@@ -19,7 +19,8 @@ namespace tern::script {
 
 using Bytes = std::vector<uint8_t>;
 
-// What stands at octet `position` of every stream, in both directions: who loses or swaps octets is found out.
+// What stands at octet `position` of every stream, in both directions: who loses or swaps octets is found
+// out.
 constexpr uint8_t PatternByte(uint64_t position) {
   return static_cast<uint8_t>(position * 131 + (position >> 8) * 29 + (position >> 16));
 }
@@ -64,7 +65,8 @@ class Host {
   void Give(const Bytes& packet);
   // Lets calls of the application take effect.
   void Settle();
-  // Moves time on to `until`, or to when `stop` says so. `more` gives a moment at which to stop by in any case.
+  // Moves time on to `until`, or to when `stop` says so. `more` gives a moment at which to stop by in any
+  // case.
   void Advance(Instant until, const std::function<bool()>& stop, const std::function<Instant()>& more);
 
  private:

@@ -30,7 +30,9 @@ class Lexer {
 
  private:
   char Char(size_t ahead = 0) const { return at_ + ahead < text_.size() ? text_[at_ + ahead] : '\0'; }
-  bool Starts(const char* what) const { return text_.compare(at_, std::char_traits<char>::length(what), what) == 0; }
+  bool Starts(const char* what) const {
+    return text_.compare(at_, std::char_traits<char>::length(what), what) == 0;
+  }
   void Step(size_t n = 1) {
     for (; n > 0 && at_ < text_.size(); --n, ++at_) {
       if (text_[at_] == '\n') {

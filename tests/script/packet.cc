@@ -130,7 +130,8 @@ std::vector<OptionSpec> ReadOptions(const Bytes& bytes, const Flow& flow) {
     if (kind == kKindWindowScale && length == 3) option = {.kind = OptionKind::kWindowScale, .value = p[2]};
     if (kind == kKindSackPermitted && length == 2) option = {.kind = OptionKind::kSackPermitted};
     if (kind == kKindTimestamp && length == 10) {
-      option = {.kind = OptionKind::kTimestamp, .value = wire::LoadBe32(p + 2), .echo = wire::LoadBe32(p + 6)};
+      option = {
+          .kind = OptionKind::kTimestamp, .value = wire::LoadBe32(p + 2), .echo = wire::LoadBe32(p + 6)};
     }
     if (kind == kKindSack && length % 8 == 2) {
       option = {.kind = OptionKind::kSack};
@@ -163,7 +164,8 @@ std::string OptionText(const OptionSpec& o) {
       return "TS val " + std::to_string(o.value) + " ecr " + std::to_string(o.echo);
     case OptionKind::kSack: {
       std::string text = "sack";
-      for (const auto& [start, end] : o.blocks) text += " " + std::to_string(start) + ":" + std::to_string(end);
+      for (const auto& [start, end] : o.blocks)
+        text += " " + std::to_string(start) + ":" + std::to_string(end);
       return text;
     }
     case OptionKind::kNop:
@@ -179,9 +181,8 @@ std::string OptionText(const OptionSpec& o) {
 // What has a meaning: padding is nobody's business.
 std::vector<OptionSpec> Meaningful(const std::vector<OptionSpec>& options, bool as_set) {
   std::vector<OptionSpec> out;
-  std::copy_if(options.begin(), options.end(), std::back_inserter(out), [](const OptionSpec& o) {
-    return o.kind != OptionKind::kNop && o.kind != OptionKind::kEnd;
-  });
+  std::copy_if(options.begin(), options.end(), std::back_inserter(out),
+               [](const OptionSpec& o) { return o.kind != OptionKind::kNop && o.kind != OptionKind::kEnd; });
   if (as_set) {
     std::stable_sort(out.begin(), out.end(),
                      [](const OptionSpec& a, const OptionSpec& b) { return a.kind < b.kind; });
@@ -357,8 +358,8 @@ bool PayloadIsRight(const LivePacket& live, const Flow& flow) {
 }
 
 std::string ToText(const TcpSpec& tcp) {
-  std::string text = FlagText(tcp.flags) + " " + std::to_string(tcp.seq) + ":" + std::to_string(tcp.end) + "(" +
-                     std::to_string(tcp.length) + ")";
+  std::string text = FlagText(tcp.flags) + " " + std::to_string(tcp.seq) + ":" + std::to_string(tcp.end) +
+                     "(" + std::to_string(tcp.length) + ")";
   if ((tcp.flags & wire::kAck) != 0) text += " ack " + std::to_string(tcp.ack);
   if (tcp.has_window) text += " win " + std::to_string(tcp.window);
   if (tcp.has_urgent) text += " urg " + std::to_string(tcp.urgent);

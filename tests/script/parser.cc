@@ -73,7 +73,8 @@ int64_t Parser::SignedInteger(const char* what) {
 void Parser::ParseOptionLine(Script& script) {
   const Token token = Next();
   const size_t equals = token.text.find('=');
-  OptionLine line{.at = token.at, .name = token.text.substr(2, equals == std::string::npos ? equals : equals - 2)};
+  OptionLine line{.at = token.at,
+                  .name = token.text.substr(2, equals == std::string::npos ? equals : equals - 2)};
   if (equals != std::string::npos) line.value = token.text.substr(equals + 1);
   script.options.push_back(line);
 }

@@ -1,4 +1,5 @@
-// Packets: `< S 0:0(0) win 1000 <mss 1460>`, `> [ect0] P. 1:11(10) ack 1`, `< icmp unreachable port_unreachable`.
+// Packets: `< S 0:0(0) win 1000 <mss 1460>`, `> [ect0] P. 1:11(10) ack 1`, `< icmp unreachable
+// port_unreachable`.
 #include "script/parser.h"
 #include "wire/icmp.h"
 #include "wire/icmpv6.h"
@@ -265,7 +266,8 @@ IcmpSpec Parser::ParseIcmp(bool ipv6) {
   if (!known) Fail(type, "an ICMP type (unreachable, packet_too_big, time_exceeded, source_quench)");
   if (Peek().kind == TokenKind::kWord && !Peek().IsWord("mtu")) {
     const Token code = Next();
-    const std::span<const Named> names = ipv6 ? std::span<const Named>(kIcmp6Names) : std::span<const Named>(kIcmpNames);
+    const std::span<const Named> names =
+        ipv6 ? std::span<const Named>(kIcmp6Names) : std::span<const Named>(kIcmpNames);
     const Named* named = FindNamed(names, code.text);
     if (named == nullptr) {
       Fail(code, "an ICMP code (host_unreachable, port_unreachable, frag_needed, ...)");

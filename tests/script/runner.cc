@@ -43,7 +43,8 @@ class Runner {
     }
     if (!failed_) WaitForCalls();
     if (!failed_) CheckEnd();
-    if (!failed_ && !host_.fault().empty()) Fail(script_.events.back().at, "expected whole packets, got " + host_.fault());
+    if (!failed_ && !host_.fault().empty())
+      Fail(script_.events.back().at, "expected whole packets, got " + host_.fault());
     return outcome_;
   }
 
@@ -89,7 +90,8 @@ class Runner {
   }
   template <typename Stop>
   void Advance(Instant until, Stop stop) {
-    host_.Advance(until, [&] { return failed_ || stop(); }, [this] { return FirstDeadline(); });
+    host_.Advance(
+        until, [&] { return failed_ || stop(); }, [this] { return FirstDeadline(); });
   }
 
   // After everything that may have moved a blocked call on.
@@ -124,13 +126,15 @@ class Runner {
     const Instant due = call.has_end ? call.must_end : call.started;
     const Duration off = call.finished - due;
     if (off > tolerance_ || off < Duration::Zero() - tolerance_) {
-      Fail(call.at, "expected " + call.spec->name + "() to return at " + Clock(due) + " got " + Clock(call.finished));
+      Fail(call.at,
+           "expected " + call.spec->name + "() to return at " + Clock(due) + " got " + Clock(call.finished));
     }
   }
 
   void Play(const Event& event, bool last) {
     const auto* packet = std::get_if<PacketSpec>(&event.body);
-    if (packet != nullptr && !packet->inbound) return Expect(event, std::get<TcpSpec>(packet->body), packet->ecn);
+    if (packet != nullptr && !packet->inbound)
+      return Expect(event, std::get<TcpSpec>(packet->body), packet->ecn);
     const Instant at = Begin(event.time);
     Advance(at, [] { return false; });
     if (failed_) return;
@@ -155,7 +159,8 @@ class Runner {
     const LivePacket& live = host_.sent().front();
     if (!last && live.at + tolerance_ >= host_.now()) return;
     TcpSpec none;
-    Fail(event.at, "expected no packet before this, got " + ToText(ToScript(live, none, flow_)) + " at " + Clock(live.at));
+    Fail(event.at, "expected no packet before this, got " + ToText(ToScript(live, none, flow_)) + " at " +
+                       Clock(live.at));
   }
 
   void Give(const PacketSpec& packet) {
@@ -179,8 +184,10 @@ class Runner {
     pending_.push_back(std::move(call));
     const bool blocks = pending_.back()->result.pending && !pending_.back()->has_end;
     host_.Settle();
-    const bool still = std::any_of(pending_.begin(), pending_.end(), [&](const auto& c) { return c->spec == &spec; });
-    if (blocks && still) Fail(event.at, "expected " + spec.name + "() to return at once, got a call that blocks");
+    const bool still =
+        std::any_of(pending_.begin(), pending_.end(), [&](const auto& c) { return c->spec == &spec; });
+    if (blocks && still)
+      Fail(event.at, "expected " + spec.name + "() to return at once, got a call that blocks");
   }
   // The end of a call counts from where its start did, which has become `previous_` by now.
   Instant ByBaseOf(const Event& event) const {
@@ -213,8 +220,8 @@ class Runner {
     if (!options_.strict_end && !last_is_outbound) return;
     const LivePacket& live = host_.sent().front();
     TcpSpec none;
-    Fail(script_.events.back().at,
-         "expected no packet after this, got " + ToText(ToScript(live, none, flow_)) + " at " + Clock(live.at));
+    Fail(script_.events.back().at, "expected no packet after this, got " +
+                                       ToText(ToScript(live, none, flow_)) + " at " + Clock(live.at));
   }
 
   // An outbound packet, which several live segments may make up.
@@ -231,14 +238,15 @@ class Runner {
       CheckOverdue();
       if (failed_) return;
       if (host_.sent().empty()) {
-        return Fail(event.at, "expected > " + ToText(want) + " at " + Clock(at) + " got no packet until " + Clock(host_.now()));
+        return Fail(event.at, "expected > " + ToText(want) + " at " + Clock(at) + " got no packet until " +
+                                  Clock(host_.now()));
       }
       const LivePacket live = std::move(host_.sent().front());
       host_.sent().pop_front();
       if (first) seen = live.at;
       if (!any && (live.at + tolerance_ < at || live.at > end + tolerance_)) {
-        return Fail(event.at, "expected > " + ToText(want) + " at " + Clock(at) + " got it at " + Clock(live.at) +
-                                  " (> " + ToText(ToScript(live, left, flow_)) + ")");
+        return Fail(event.at, "expected > " + ToText(want) + " at " + Clock(at) + " got it at " +
+                                  Clock(live.at) + " (> " + ToText(ToScript(live, left, flow_)) + ")");
       }
       if (!Matches(event, want, live, ecn, left)) return;
       if (left.length == 0) break;
@@ -252,13 +260,13 @@ class Runner {
     Log("> " + ToText(got));
     const bool part = got.length != 0 && got.length < left.length;
     std::string wrong = Difference(left, got, settings_.compare, part);
-    const bool ours = live.src == flow_.local && live.dst == flow_.remote && live.tcp.src_port == flow_.local_port &&
-                      live.tcp.dst_port == flow_.remote_port;
+    const bool ours = live.src == flow_.local && live.dst == flow_.remote &&
+                      live.tcp.src_port == flow_.local_port && live.tcp.dst_port == flow_.remote_port;
     if (wrong.empty() && !ours) wrong = "addresses or ports";
     if (wrong.empty() && !PayloadIsRight(live, flow_)) wrong = "payload: not what was written there";
     if (!wrong.empty()) {
-      Fail(event.at, "expected > " + ToText(left.length == want.length ? want : left) + " got > " + ToText(got) +
-                         " (" + wrong + ")");
+      Fail(event.at, "expected > " + ToText(left.length == want.length ? want : left) + " got > " +
+                         ToText(got) + " (" + wrong + ")");
       return false;
     }
     if (std::string ip = EcnDifference(ecn, live.ecn); !ip.empty()) {
@@ -313,7 +321,8 @@ Outcome RunText(const std::string& text, const RunOptions& options) {
   std::string needs;
   const std::variant<Script, ScriptError> parsed = Parse(text, &needs);
   if (const auto* error = std::get_if<ScriptError>(&parsed)) {
-    return {.verdict = Verdict::kFail, .line = error->at.line, .column = error->at.column, .text = error->what};
+    return {
+        .verdict = Verdict::kFail, .line = error->at.line, .column = error->at.column, .text = error->what};
   }
   if (!needs.empty()) return {.verdict = Verdict::kSkip, .text = needs};
   return RunScript(std::get<Script>(parsed), options);

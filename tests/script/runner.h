@@ -14,14 +14,14 @@ enum class Verdict : uint8_t { kPass, kFail, kSkip };
 struct Outcome {
   Verdict verdict = Verdict::kPass;
   int line = 0;
-  int column = 0;      // only where the script itself is broken
-  std::string text;    // what was expected and what came, or what is needed
-  std::string log;     // with `verbose`: every event and every packet
+  int column = 0;    // only where the script itself is broken
+  std::string text;  // what was expected and what came, or what is needed
+  std::string log;   // with `verbose`: every event and every packet
 };
 
 struct RunOptions {
   bool verbose = false;
-  bool ipv6 = false;                // for scripts that do not say
+  bool ipv6 = false;  // for scripts that do not say
   bool check_psh = false;
   bool zero_windows_only = false;
   // Packets that nobody expected fail a script wherever they are; otherwise the last event may cause some,

@@ -144,8 +144,8 @@ std::string IpCommand(const Words& words, tcp::TcpConfig& tcp) {
 std::string Obey(const Words& words, tcp::TcpConfig& tcp) {
   const std::string command = BaseName(words[0]);
   // Linux's defaults, queueing disciplines and offloads of a device that is not there.
-  const bool nothing = command == "defaults.sh" || command == "tc" || command == "ethtool" || command == "true" ||
-                       command == "sleep" || command == "exit" || command == ":";
+  const bool nothing = command == "defaults.sh" || command == "tc" || command == "ethtool" ||
+                       command == "true" || command == "sleep" || command == "exit" || command == ":";
   if (nothing) return {};
   if (command == "ip") return IpCommand(words, tcp);
   if (command == "sysctl" || command == "set_sysctls.py") {
@@ -178,11 +178,14 @@ bool SameTcp(const tcp::TcpConfig& a, const tcp::TcpConfig& b) {
 }
 
 std::string Apply(const OptionLine& line, Settings& s) {
-  const auto number = [&](uint64_t most) { return std::min(std::strtoull(line.value.c_str(), nullptr, 0), most + 0ull); };
+  const auto number = [&](uint64_t most) {
+    return std::min(std::strtoull(line.value.c_str(), nullptr, 0), most + 0ull);
+  };
   const std::string& name = line.name;
   if (name == "ip_version") {
     // Mapped addresses are IPv4 on the wire, which is what counts here.
-    if (line.value != "ipv4" && line.value != "ipv6" && line.value != "ipv4-mapped-ipv6") return "ip_version " + line.value;
+    if (line.value != "ipv4" && line.value != "ipv6" && line.value != "ipv4-mapped-ipv6")
+      return "ip_version " + line.value;
     s.ipv6 = line.value == "ipv6";
   } else if (name == "tolerance_usecs") {
     s.compare.tolerance_us = static_cast<int64_t>(number(1'000'000'000));
@@ -197,7 +200,8 @@ std::string Apply(const OptionLine& line, Settings& s) {
   } else if (name == "check-psh" || name == "check_psh") {
     s.compare.check_psh = true;
   } else if (name == "local_ip" || name == "remote_ip") {
-    const std::optional<wire::IpAddress> ip = wire::IpAddress::Parse(line.value.substr(0, line.value.find('/')));
+    const std::optional<wire::IpAddress> ip =
+        wire::IpAddress::Parse(line.value.substr(0, line.value.find('/')));
     if (!ip) return name + " " + line.value;
     (name == "local_ip" ? s.host.local : s.host.remote) = *ip;
   } else if (name == "initial_window") {
@@ -220,8 +224,10 @@ Settings SettingsFor(const Script& script, bool ipv6_wanted) {
     if (s.needs.empty()) s.needs = what;
   };
   for (const OptionLine& line : script.options) needs(Apply(line, s));
-  if (s.host.local.IsUnspecified()) s.host.local = *wire::IpAddress::Parse(s.ipv6 ? "fd3d:fa7b:d17d::1" : "192.168.0.1");
-  if (s.host.remote.IsUnspecified()) s.host.remote = *wire::IpAddress::Parse(s.ipv6 ? "2001:db8::1" : "192.0.2.1");
+  if (s.host.local.IsUnspecified())
+    s.host.local = *wire::IpAddress::Parse(s.ipv6 ? "fd3d:fa7b:d17d::1" : "192.168.0.1");
+  if (s.host.remote.IsUnspecified())
+    s.host.remote = *wire::IpAddress::Parse(s.ipv6 ? "2001:db8::1" : "192.0.2.1");
   s.ipv6 = !s.host.local.IsV4();
   for (const auto& [at, command] : script.init_commands) needs(ObeyAll(command, s.host.tcp));
   for (const Event& event : script.events) {

@@ -23,8 +23,8 @@ struct Settings {
 // Settings for a script, its initial commands obeyed. `ipv6_wanted` decides where the script does not.
 Settings SettingsFor(const Script& script, bool ipv6_wanted);
 
-// A command in the middle of a script: fine where it changes nothing that the machine knows; else it says what
-// would be needed.
+// A command in the middle of a script: fine where it changes nothing that the machine knows; else it says
+// what would be needed.
 std::string ShellNeeds(const std::string& command, const Settings& settings);
 
 }  // namespace tern::script
