@@ -72,11 +72,11 @@ def check_dead(root, files):
     public = layering.public_headers(root)
     for name in sources:
         base = os.path.basename(name)
+        listed = re.search(r"(?<![\w.])" + re.escape(base) + "'", build_file_names(root, os.path.dirname(name)))
         if name.endswith(".cc"):
-            listed = re.search(r"(?<![\w.])" + re.escape(base) + "'", build_file_names(root, os.path.dirname(name)))
             if not listed:
                 problems.append("%s: no meson.build names this file" % name)
-        elif base not in included and name not in public:
+        elif base not in included and name not in public and not listed:  # listed: a precompiled header
             problems.append("%s: nothing includes this header" % name)
     return problems
 
