@@ -3,11 +3,6 @@
 
 namespace tern::stack {
 
-Slot* Shard::Impl::Live(ConnHandle handle) {
-  Slot* slot = slots.Find(handle.slot, handle.generation);
-  return slot != nullptr && !slot->Is(kSlotClosed) ? slot : nullptr;
-}
-
 uint32_t Shard::Impl::Receive(ConnHandle handle, uint32_t max_octets, BufferChain& out, bool* ended) {
   *ended = false;
   Slot* slot = Live(handle);
@@ -22,8 +17,9 @@ uint32_t Shard::Impl::Receive(ConnHandle handle, uint32_t max_octets, BufferChai
     if (drained) Retire(handle.slot, tcp::CloseReason::kGraceful);
     return taken;
   }
-  Settle(handle.slot, effects);
-  if (drained) MaybeCompact(handle.slot);
+  // All that reading can lead to is a window update.
+  if (effects.transmit) MarkDirty(handle.slot, *slot);
+  if (drained && conn.state == tcp::State::kTimeWait) MaybeCompact(handle.slot);
   return taken;
 }
 

@@ -175,7 +175,7 @@ void Shard::Impl::FailWaiters(uint32_t neighbour) {
       EndConnection(i, tcp::CloseReason::kUnreachable);
     } else {
       slot.Set(kSlotBlackhole);
-      MarkDirty(i);
+      MarkDirty(i, slot);
     }
   }
 }

@@ -149,7 +149,7 @@ DropReason Shard::Impl::Promote(uint32_t index, RxPacket& p) {
   flows.Replace(p.hash, FlowId(FlowKind::kHalfOpen, index), IdOf(slot_index));
   // The listener's count of pending connections passes on to the slot.
   half_open.Remove(index);
-  const DropReason drop = OnConnection(slot_index, p);
+  const DropReason drop = OnConnection(slot_index, slots[slot_index], p);
   // The entry's checks are TCP's own, so this cannot be; if it were, nothing would ever wake the connection.
   if (slot.conn.state == tcp::State::kSynReceived) Abort(slot_index);
   return drop;

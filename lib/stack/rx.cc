@@ -40,7 +40,10 @@ void Shard::Impl::InputBurst(std::span<RxFrame> frames, uint16_t interface) {
     flows.Prefetch(p.hash);
     ++segments;
   }
-  for (size_t i = 0; i < segments; ++i) PrefetchFlow(flows.FirstCandidate(burst[i].hash));
+  for (size_t i = 0; i < segments; ++i) {
+    burst[i].candidate = flows.FirstCandidate(burst[i].hash);
+    PrefetchFlow(burst[i].candidate);
+  }
   for (size_t i = 0; i < segments; ++i) Finish(burst[i], InputTcp(burst[i]));
 }
 

@@ -52,6 +52,7 @@ struct RxPacket {
   std::span<const uint8_t> body;  // what the IP packet carries
   // TCP only.
   uint64_t hash = 0;
+  FlowId candidate;  // what the hash alone suggests; the key decides
   wire::FlowKey key;
   tcp::SegmentView segment;
 };
@@ -101,9 +102,13 @@ struct Shard::Impl {
 
   // ---- tcp_input.cc ----
   FlowId FindFlow(const wire::FlowKey& key, uint64_t hash) const;
-  void PrefetchFlow(FlowId id) const;
+  void PrefetchFlow(FlowId id) const {
+    if (id.kind() != FlowKind::kConnection) return;
+    const auto* line = reinterpret_cast<const uint8_t*>(&slots[id.index()]);
+    for (size_t offset = 0; offset < sizeof(Slot); offset += 64) __builtin_prefetch(line + offset, 1);
+  }
   DropReason InputTcp(RxPacket& p);
-  DropReason OnConnection(uint32_t index, RxPacket& p);
+  DropReason OnConnection(uint32_t index, Slot& slot, RxPacket& p);
   DropReason OnNoFlow(RxPacket& p, std::optional<SeqNum> not_before);
   DropReason OnTimeWait(uint32_t index, RxPacket& p);
   DropReason RefuseSegment(const RxPacket& p, DropReason why);
@@ -119,11 +124,38 @@ struct Shard::Impl {
   void DropHalfOpenOf(uint32_t listener_id);
 
   // ---- connections.cc: what follows from what TCP did ----
-  void Settle(uint32_t index, tcp::Effects& effects);
-  void OnEvents(uint32_t index, const tcp::Effects& effects);
-  void QueueEvent(uint32_t index, uint16_t events);
-  void UpdateTimer(uint32_t index);
-  void MarkDirty(uint32_t index);
+  void Settle(uint32_t index, Slot& slot, tcp::Effects& effects) {
+    released.Splice(effects.released);
+    if (effects.reply.wanted || (effects.events & ~tcp::kEventReadable) != 0) [[unlikely]] {
+      SettleRare(index, effects);
+      return;
+    }
+    // Also when there is nothing to send: what is drained has its deadlines looked at then, once for all that
+    // happens to it until then.
+    MarkDirty(index, slot);
+    if (effects.events != 0 && !slot.conn.Is(tcp::kAppClosed)) QueueEvent(index, slot, tcp::kEventReadable);
+  }
+  void Settle(uint32_t index, tcp::Effects& effects) { Settle(index, slots[index], effects); }
+  void SettleRare(uint32_t index, const tcp::Effects& effects);
+  void QueueEvent(uint32_t index, Slot& slot, uint16_t events) {
+    slot.Set(events);
+    if (slot.Is(kSlotEventQueued)) return;
+    slot.Set(kSlotEventQueued);
+    event_ring.Push(index);
+  }
+  void UpdateTimer(uint32_t index, Slot& slot) {
+    const tcp::Connection& conn = slot.conn;
+    const auto now_ticks = static_cast<uint32_t>(now.nanos() >> tcp::Deadline::kShift);
+    const int32_t ahead = tcp::Deadline::TicksAhead(now_ticks, conn.retransmit_at, conn.ack_at, conn.slow_at);
+    if (ahead == tcp::Deadline::kUnset || !slot.ComesBeforeArmed(now_ticks, ahead)) return;
+    ArmTimer(index, slot);
+  }
+  void ArmTimer(uint32_t index, Slot& slot);
+  void MarkDirty(uint32_t index, Slot& slot) {
+    if (slot.Is(kSlotTxQueued)) return;
+    slot.Set(kSlotTxQueued);
+    ports[InterfaceOf(slot)].dirty.PushBack(slots, index);
+  }
   // CLOSED, or as good as: keeps the slot while received data waits for the application, else retires it.
   void EndConnection(uint32_t index, tcp::CloseReason reason);
   void Retire(uint32_t index, tcp::CloseReason reason);
@@ -148,7 +180,10 @@ struct Shard::Impl {
   uint16_t LinkMss(const wire::FlowKey& key, uint16_t interface) const;
 
   // ---- app.cc ----
-  Slot* Live(ConnHandle handle);
+  Slot* Live(ConnHandle handle) {
+    Slot* slot = slots.Find(handle.slot, handle.generation);
+    return slot != nullptr && !slot->Is(kSlotClosed) ? slot : nullptr;
+  }
   uint32_t Receive(ConnHandle handle, uint32_t max_octets, BufferChain& out, bool* ended);
   void Close(uint32_t index);
   void Abort(uint32_t index);
@@ -257,6 +292,7 @@ struct Shard::Impl {
   TokenBucket icmp_limit{Duration::Millis(10), 50};
   ShardCounters counters;
   std::array<RxPacket, kBurst> burst;
+  tcp::SegmentOut segment_out;  // scratch of DrainConnection
 };
 
 }  // namespace tern::stack

@@ -16,17 +16,6 @@ bool ReceivesText(State state) {
   return state == State::kEstablished || state == State::kFinWait1 || state == State::kFinWait2;
 }
 
-void QueueReceived(const Context& ctx, Buffer* buffer) {
-  Connection& conn = ctx.conn;
-  conn.rcv_queued += buffer->length;
-  if (conn.rx_tail != nullptr && TryCoalesce(conn.rx_tail, buffer)) {
-    ctx.effects.released.PushBack(buffer);
-  } else {
-    RingPush(conn.rx_tail, buffer);
-  }
-  ctx.effects.events |= kEventReadable;
-}
-
 // RFC 9293 3.10.7.4, eighth: everything before the FIN has been taken.
 void TakeFin(const Context& ctx) {
   Connection& conn = ctx.conn;
@@ -86,14 +75,6 @@ void TakeOutOfOrder(const Context& ctx, SegmentView& segment, const TrimmedSegme
 }
 
 }  // namespace
-
-void TakeInOrder(const Context& ctx, Buffer* buffer) {
-  Connection& conn = ctx.conn;
-  const uint32_t length = buffer->length;
-  conn.rcv_nxt += length;
-  QueueReceived(ctx, buffer);
-  NoteAckDecision(ctx, conn.ack_debt.OnInOrder(length, conn.mss));
-}
 
 void TakeText(const Context& ctx, SegmentView& segment) {
   Connection& conn = ctx.conn;
