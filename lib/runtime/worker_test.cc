@@ -3,11 +3,17 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <array>
 #include <string>
 #include <vector>
 
 #include "runtime/memory_device_test_util.h"
 #include "runtime/stack_core.h"
+#include "wire/checksum.h"
+#include "wire/ethernet.h"
+#include "wire/ipv4.h"
+#include "wire/tcp.h"
 
 namespace tern::runtime {
 namespace {
@@ -238,6 +244,76 @@ TEST_F(WorkerTest, TargetsHaveNumbers) {
   EXPECT_NE(server_.worker().TargetId({&Echo::OnEvent, &other}), two);
   EXPECT_EQ(TargetOf(MakeUser(0xffff, kContextMask)), 0xffff);
   EXPECT_EQ(ContextOf(MakeUser(0xffff, kContextMask)), kContextMask);
+}
+
+// The fragments of a SYN to a closed port, 8 octets of text behind it, for one flow.
+std::vector<TxFrame> SynInFragments(uint16_t source_port) {
+  const wire::IpAddress src = Ip("10.77.0.2");
+  const wire::IpAddress dst = Ip("10.77.0.1");
+  std::array<uint8_t, 28> segment{};
+  wire::WriteTcp({.src_port = source_port, .dst_port = 8, .seq = SeqNum(1), .flags = wire::kSyn}, {},
+                 segment.data());
+  wire::StoreBe16(segment.data() + wire::kTcpChecksumOffset,
+                  wire::TransportChecksum(src, dst, wire::kProtocolTcp, segment));
+  std::vector<TxFrame> frames(2);
+  for (const bool last : {false, true}) {
+    const std::span<const uint8_t> part = std::span(segment).subspan(last ? 24 : 0, last ? 4 : 24);
+    TxFrame& frame = frames[last];
+    uint8_t* at = frame.header.data();
+    at += wire::WriteEthernet({.dst = wire::MacAddress({2, 0, 0, 0, 0, 1}),
+                               .src = wire::MacAddress({2, 0, 0, 0, 0, 2}),
+                               .ether_type = wire::kEtherTypeIpv4},
+                              at);
+    at += wire::WriteIpv4({.src = src,
+                           .dst = dst,
+                           .total_length = static_cast<uint16_t>(20 + part.size()),
+                           .identification = source_port,
+                           .fragment_offset = static_cast<uint16_t>(last ? 24 : 0),
+                           .more_fragments = !last,
+                           .ttl = 64,
+                           .protocol = wire::kProtocolTcp},
+                          at);
+    std::copy(part.begin(), part.end(), at);
+    frame.header_length = static_cast<uint16_t>(at + part.size() - frame.header.data());
+  }
+  return frames;
+}
+
+TEST(Workers, FragmentsMeetAndTheWholeGoesToItsOwner) {
+  MemoryPair pair = MakeMemoryPair(2);
+  StackConfig config;
+  config.workers = 2;
+  config.seed = 7;
+  config.shard.interfaces.push_back(
+      {.mtu = 0, .addresses = {{wire::IpPrefix::Parse("10.77.0.1/24").value(), false}}});
+  std::vector<std::unique_ptr<Device>> devices;
+  devices.push_back(std::move(pair.a));
+  const auto core = StackCore::Create(config, std::move(devices), PlainThreads(), HeapMemory()).value();
+  std::array<Worker*, 2> workers{};
+  for (uint16_t w = 0; w < 2; ++w) core->RunOn(w, [&](Worker& worker) { workers[w] = &worker; });
+  const stack::Steering steering(workers[0]->shard().config().rss_key, 2);
+  std::array<uint64_t, 2> expected{};
+  for (uint16_t port = 2'000; port < 2'032; ++port) {
+    ++expected[steering.OwnerOf({Ip("10.77.0.1"), Ip("10.77.0.2"), 8, port})];
+    // One worker receives the first fragment, the other the second.
+    for (const TxFrame& frame : SynInFragments(port)) {
+      pair.b->Transmit(0, {&frame, 1});
+      workers[port % 2]->Turn();
+      std::swap(workers[0], workers[1]);
+    }
+  }
+  for (int i = 0; i < 8; ++i) workers[i % 2]->Turn();
+  uint64_t handed_over = 0;
+  for (Worker* worker : workers) {
+    const WorkerSnapshot snapshot = worker->Snapshot();
+    EXPECT_EQ(snapshot.shard.drops[DropReason::kTcpNoListener], expected[worker->index()]);
+    EXPECT_EQ(snapshot.shard.rx_frames, snapshot.shard.rx_consumed + snapshot.shard.drops.total());
+    EXPECT_EQ(snapshot.usage.fragments, 0u);
+    handed_over += snapshot.handed_over;
+  }
+  EXPECT_GT(std::min(expected[0], expected[1]), 0u) << "flows of both";
+  EXPECT_GT(handed_over, 0u);
+  EXPECT_EQ(core->Stop(Duration::Zero()).buffers, 0u);
 }
 
 TEST(StackCore, WantsAQueueForEachWorker) {

@@ -18,7 +18,7 @@ inline constexpr uint16_t kNoNeighbour = 0xffff;
 
 // Bits of Slot::bits. The low ones are the tcp::EventBits that the application has not been given yet.
 enum SlotBits : uint16_t {
-  kSlotEventMask = 0x3f,
+  kSlotEventMask = 0x3f | tcp::kEventUrgent | tcp::kEventTrouble,
   kSlotPassive = 1u << 6,      // came through a listener
   kSlotSeen = 1u << 7,         // the application has the handle
   kSlotClosed = 1u << 8,       // holds no resources and is in no table; waits until no list names it any more
@@ -27,6 +27,8 @@ enum SlotBits : uint16_t {
   kSlotArmed = 1u << 11,       // the timing wheel holds a valid entry
   kSlotBlackhole = 1u << 12,   // the next hop is dead: what it sends this time is lost on purpose
   kSlotLingering = 1u << 13,   // CLOSED in order, but received data waits for the application
+  kSlotDeferred = 1u << 14,    // its accept event waits for data
+  kSlotByCookie = 1u << 15,    // began with a SYN cookie
 };
 
 // One connection. The first two lines are TCP's; the third is what the shard needs to find, route and wake
@@ -42,7 +44,8 @@ struct Slot {
   uint16_t neighbour = kNoNeighbour;  // next hop; it knows the interface
   uint16_t bits = 0;                  // SlotBits
   uint8_t arm_number = 0;             // tells the wheel's valid entry from older ones
-  tcp::CloseReason reason = tcp::CloseReason::kNone;
+  tcp::CloseReason reason : 4 = tcp::CloseReason::kNone;
+  bool own_ip : 1 = false;  // the cold state says what goes into the IP header
 
   bool Is(uint16_t bit) const { return (bits & bit) != 0; }
   void Set(uint16_t bit) { bits = static_cast<uint16_t>(bits | bit); }

@@ -12,6 +12,9 @@ void Shard::Impl::Settle(uint32_t index, tcp::Effects& effects) {
     const tcp::ControlReply& reply = effects.reply;
     SendTcpControl(slot.key, slot.neighbour, {.flags = reply.flags, .seq = reply.seq, .ack = reply.ack});
   }
+  if (effects.challenge_withheld) counters.tx_drops.Count(DropReason::kTcpChallengeLimited);
+  // RFC 9293 MUST-20: negative advice to IP.
+  if (effects.doubt_route) neighbours.Doubt(slots[index].neighbour, now);
   // Also when there is nothing to send: what is drained has its deadlines looked at then, once for all that
   // happens to it until then.
   if (effects.transmit || (effects.events & tcp::kEventClosed) == 0) MarkDirty(index);
@@ -23,8 +26,8 @@ void Shard::Impl::OnEvents(uint32_t index, const tcp::Effects& effects) {
   if ((effects.events & tcp::kEventConnected) != 0) {
     ++(slot.Is(kSlotPassive) ? counters.accepted : counters.connected);
   }
-  constexpr uint16_t kTold =
-      tcp::kEventConnected | tcp::kEventReadable | tcp::kEventWritable | tcp::kEventPeerClosed;
+  constexpr uint16_t kTold = tcp::kEventConnected | tcp::kEventReadable | tcp::kEventWritable |
+                             tcp::kEventPeerClosed | tcp::kEventUrgent | tcp::kEventTrouble;
   const auto told = static_cast<uint16_t>(effects.events & kTold);
   // Who let go is told of the end and of nothing else.
   if (told != 0 && !slot.conn.Is(tcp::kAppClosed)) QueueEvent(index, told);
@@ -39,7 +42,13 @@ void Shard::Impl::QueueEvent(uint32_t index, uint16_t events) {
   Slot& slot = slots[index];
   slot.Set(events);
   if (slot.Is(kSlotEventQueued)) return;
-  slot.Set(kSlotEventQueued);
+  if (!slot.Is(kSlotSeen) && HoldBack(index)) return;
+  Tell(index);
+}
+
+// REQUIRES: it is not in the ring.
+void Shard::Impl::Tell(uint32_t index) {
+  slots[index].Set(kSlotEventQueued);
   event_ring.Push(index);
 }
 
@@ -72,7 +81,13 @@ void Shard::Impl::MarkDirty(uint32_t index) {
 
 void Shard::Impl::EndConnection(uint32_t index, tcp::CloseReason reason) {
   Slot& slot = slots[index];
-  flows.Remove(flows.Hash(slot.key), IdOf(index));
+  const uint64_t hash = flows.Hash(slot.key);
+  const uint32_t entry = CookieStillGood(slot) ? AddTimeWait(slot) : kNoSlot;
+  if (entry != kNoSlot) {
+    flows.Replace(hash, IdOf(index), FlowId(FlowKind::kTimeWait, entry));
+  } else {
+    flows.Remove(hash, IdOf(index));
+  }
   // What arrived in order is still the application's, even though the connection is over.
   if (reason == tcp::CloseReason::kGraceful && slot.conn.rcv_queued != 0 && !slot.conn.Is(tcp::kAppClosed)) {
     slot.Set(kSlotLingering);
@@ -102,10 +117,8 @@ void Shard::Impl::Retire(uint32_t index, tcp::CloseReason reason) {
   }
   // The application never heard of it and never will.
   slot.Clear(kSlotEventMask);
+  LeaveUnaccepted(slot);
   slot.generation = 0;
-  if (Listener* listener = listeners.Get(static_cast<uint32_t>(slot.user)); listener != nullptr) {
-    --listener->pending;
-  }
   MaybeFree(index);
 }
 
@@ -117,20 +130,30 @@ void Shard::Impl::MaybeFree(uint32_t index) {
 void Shard::Impl::RecycleOldestTimeWait() {
   const uint32_t oldest = time_wait.Oldest();
   if (oldest == kNoSlot) return;
-  flows.Remove(flows.Hash(time_wait[oldest].Key()), FlowId(FlowKind::kTimeWait, oldest));
+  const TimeWaitEntry& entry = time_wait[oldest];
+  const wire::FlowKey key = entry.Key();
+  if (entry.yielded) {
+    half_open[FindFlow(key, flows.Hash(key)).index()].time_wait = kNoSlot;
+  } else {
+    flows.Remove(flows.Hash(key), FlowId(FlowKind::kTimeWait, oldest));
+  }
   time_wait.Remove(oldest);
+}
+
+// When the table is full the oldest makes room.
+uint32_t Shard::Impl::AddTimeWait(const Slot& slot) {
+  const uint32_t entry = time_wait.Add(slot.key, tcp::MakeTimeWait(slot.conn), now);
+  if (entry != kNoSlot) return entry;
+  ++counters.time_wait_recycled;
+  RecycleOldestTimeWait();
+  return time_wait.Add(slot.key, tcp::MakeTimeWait(slot.conn), now);
 }
 
 void Shard::Impl::MaybeCompact(uint32_t index) {
   Slot& slot = slots[index];
   tcp::Connection& conn = slot.conn;
   if (conn.state != tcp::State::kTimeWait || (conn.rcv_queued != 0 && !conn.Is(tcp::kAppClosed))) return;
-  uint32_t entry = time_wait.Add(slot.key, tcp::MakeTimeWait(conn), now);
-  if (entry == kNoSlot) {
-    ++counters.time_wait_recycled;
-    RecycleOldestTimeWait();
-    entry = time_wait.Add(slot.key, tcp::MakeTimeWait(conn), now);
-  }
+  const uint32_t entry = AddTimeWait(slot);
   if (entry == kNoSlot) {
     EndConnection(index, tcp::CloseReason::kGraceful);
     return;
@@ -154,8 +177,9 @@ size_t Shard::Impl::PollEvents(std::span<ShardEvent> out) {
         Abort(index);  // nobody is left to accept it; this frees the slot
         continue;
       }
-      --listener->pending;
+      LeaveUnaccepted(slot);
       slot.user = listener->user;
+      slot.Clear(kSlotDeferred);
       slot.Set(kSlotSeen);
     }
     if (events != 0) {

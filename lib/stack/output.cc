@@ -10,12 +10,13 @@ namespace tern::stack {
 namespace {
 
 // The sum of the addresses, folded to 32 bits, for the pseudo-header.
-uint32_t WriteNetwork4(const wire::FlowKey& key, uint32_t length, uint8_t traffic_class, uint8_t* out) {
+uint32_t WriteNetwork4(const wire::FlowKey& key, uint32_t length, uint8_t traffic_class, uint8_t ttl,
+                       uint8_t* out) {
   const auto total = static_cast<uint16_t>(wire::kIpv4MinHeader + length);
   // RFC 6864 4.1: an atomic datagram (DF set, no fragment) needs no identification.
   wire::StoreBe64(out,
                   uint64_t{0x4500} << 48 | uint64_t{traffic_class} << 48 | uint64_t{total} << 32 | 0x4000);
-  wire::StoreBe32(out + 8, uint32_t{kTtl} << 24 | uint32_t{wire::kProtocolTcp} << 16);
+  wire::StoreBe32(out + 8, uint32_t{ttl} << 24 | uint32_t{wire::kProtocolTcp} << 16);
   key.local.StoreV4(out + 12);
   key.remote.StoreV4(out + 16);
   const uint32_t addresses = wire::internal::FoldTo32(wire::LoadRaw<uint64_t>(out + 12));
@@ -25,12 +26,13 @@ uint32_t WriteNetwork4(const wire::FlowKey& key, uint32_t length, uint8_t traffi
   return addresses;
 }
 
-uint32_t WriteNetwork6(const wire::FlowKey& key, uint32_t length, uint8_t traffic_class, uint8_t* out) {
+uint32_t WriteNetwork6(const wire::FlowKey& key, uint32_t length, uint8_t traffic_class, uint8_t ttl,
+                       uint8_t* out) {
   wire::WriteIpv6({.src = key.local,
                    .dst = key.remote,
                    .payload_length = static_cast<uint16_t>(length),
                    .traffic_class = traffic_class,
-                   .hop_limit = kTtl,
+                   .hop_limit = ttl,
                    .protocol = wire::kProtocolTcp},
                   out);
   return wire::internal::SumShort(out + 8, 2 * wire::IpAddress::kSize);
@@ -184,6 +186,12 @@ void Shard::Impl::WriteHeaders(const Slot& slot, const Neighbour& neighbour, con
                                TxFrame& frame) {
   const InterfaceConfig& own = interface_config(neighbour.interface);
   const wire::FlowKey& key = slot.key;
+  // RFC 9293 MUST-48, MUST-49: what the application wants, where it wants something, else the configuration.
+  const tcp::ColdState* own_ip = slot.own_ip && slot.conn.cold != kNoSlot ? &cold[slot.conn.cold] : nullptr;
+  const uint8_t ttl = own_ip != nullptr && own_ip->ttl != 0 ? own_ip->ttl : config.ttl;
+  const uint8_t dscp = own_ip != nullptr ? own_ip->dscp : config.dscp;
+  const auto traffic_class =
+      static_cast<uint8_t>(dscp << 2 | (segment.ecn_capable ? wire::kEcnCapable0 : wire::kEcnNotCapable));
   uint8_t* const link = frame.header.data();
   std::memcpy(link, neighbour.link_header.data(), neighbour.link_header.size());
   uint8_t* const network = link + neighbour.link_header_length;
@@ -201,8 +209,8 @@ void Shard::Impl::WriteHeaders(const Slot& slot, const Neighbour& neighbour, con
       wire::kTcpMinHeader + wire::WriteTcpOptions(segment.options, tcp + wire::kTcpMinHeader);
   tcp[12] = static_cast<uint8_t>(tcp_header / 4 << 4);
   const auto length = static_cast<uint32_t>(tcp_header + segment.payload_length);
-  const uint8_t ecn = segment.ecn_capable ? wire::kEcnCapable0 : wire::kEcnNotCapable;
-  uint64_t sum = ipv6 ? WriteNetwork6(key, length, ecn, network) : WriteNetwork4(key, length, ecn, network);
+  uint64_t sum = ipv6 ? WriteNetwork6(key, length, traffic_class, ttl, network)
+                      : WriteNetwork4(key, length, traffic_class, ttl, network);
   sum += wire::NetworkOrder(length) + uint64_t{wire::NetworkOrder(uint16_t{wire::kProtocolTcp})};
   frame.needs_tcp_checksum = own.tx_tcp_checksum_offload || segment.tso_segment != 0;
   if (frame.needs_tcp_checksum) {

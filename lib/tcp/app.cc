@@ -44,6 +44,14 @@ void StartFinWait2Timer(Connection& conn, Environment& env, Instant now) {
   conn.slow_at.Set(now + env.config->fin_wait2);
 }
 
+// Nobody is left who would want to know whether the peer is: other waits take keepalive's place.
+void StopKeepalive(Connection& conn, Environment& env) {
+  Keepalive& keepalive = (*env.cold)[conn.cold].keepalive;
+  if (!keepalive.on()) return;
+  keepalive.TurnOff();
+  conn.slow_at.Clear();
+}
+
 }  // namespace
 
 uint32_t SendRoom(const Connection& conn, const Environment& env) {
@@ -102,12 +110,9 @@ void ShutdownWrite(Connection& conn, Environment&, Instant, Effects& effects) {
       conn.Set(kFinQueued);
       return;
     case State::kEstablished:
-      conn.Set(kFinQueued);
-      conn.state = State::kFinWait1;
-      break;
     case State::kCloseWait:
       conn.Set(kFinQueued);
-      conn.state = State::kLastAck;
+      conn.state = After(conn.state, Step::kClose);
       break;
     default:
       return;
@@ -123,6 +128,7 @@ void Close(Connection& conn, Environment& env, Instant now, Effects& effects) {
     return;
   }
   conn.Set(kAppClosed);
+  StopKeepalive(conn, env);
   // RFC 1122 4.2.2.13: closing with data unread loses that data, and a reset tells the peer.
   if (conn.rcv_queued != 0 && conn.state != State::kTimeWait) {
     Abort(conn, env, now, effects);
@@ -130,6 +136,12 @@ void Close(Connection& conn, Environment& env, Instant now, Effects& effects) {
   }
   ShutdownWrite(conn, env, now, effects);
   if (conn.state == State::kFinWait2) StartFinWait2Timer(conn, env, now);
+}
+
+void BoundClose(Connection& conn, Duration limit, Instant now) {
+  const bool delivering = conn.state == State::kFinWait1 || conn.state == State::kClosing ||
+                          conn.state == State::kLastAck || conn.state == State::kSynReceived;
+  if (delivering) conn.slow_at.Set(now + std::min(limit, kLongestWait));
 }
 
 void Abort(Connection& conn, Environment&, Instant, Effects& effects) {
