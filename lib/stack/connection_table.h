@@ -27,8 +27,6 @@ enum SlotBits : uint16_t {
   kSlotArmed = 1u << 11,       // the timing wheel holds a valid entry
   kSlotBlackhole = 1u << 12,   // the next hop is dead: what it sends this time is lost on purpose
   kSlotLingering = 1u << 13,   // CLOSED in order, but received data waits for the application
-  kSlotDeferred = 1u << 14,    // its accept event waits for data
-  kSlotByCookie = 1u << 15,    // began with a SYN cookie
 };
 
 // One connection. The first two lines are TCP's; the third is what the shard needs to find, route and wake
@@ -36,7 +34,7 @@ enum SlotBits : uint16_t {
 struct Slot {
   tcp::Connection conn;
   wire::FlowKey key;
-  // The application's value. Before it was told of a passive connection: the id of the listener.
+  // The application's value. Before it was told of a passive connection: the listener's id, and kDeferred.
   uint64_t user = 0;
   uint32_t generation = 0;            // 0: free
   uint32_t next = kNoSlot;            // in the list that kSlotTxQueued speaks of
@@ -46,6 +44,10 @@ struct Slot {
   uint8_t arm_number = 0;             // tells the wheel's valid entry from older ones
   tcp::CloseReason reason : 4 = tcp::CloseReason::kNone;
   bool own_ip : 1 = false;  // the cold state says what goes into the IP header
+
+  // The accept event waits for data.
+  static constexpr uint64_t kDeferred = uint64_t{1} << 32;
+  bool deferred() const { return !Is(kSlotSeen) && (user & kDeferred) != 0; }
 
   bool Is(uint16_t bit) const { return (bits & bit) != 0; }
   void Set(uint16_t bit) { bits = static_cast<uint16_t>(bits | bit); }

@@ -179,7 +179,6 @@ size_t Shard::Impl::PollEvents(std::span<ShardEvent> out) {
       }
       LeaveUnaccepted(slot);
       slot.user = listener->user;
-      slot.Clear(kSlotDeferred);
       slot.Set(kSlotSeen);
     }
     if (events != 0) {

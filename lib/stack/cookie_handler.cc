@@ -82,7 +82,7 @@ DropReason Shard::Impl::AcceptCookie(const HalfOpen& entry, RxPacket& p) {
     sources.Remove(entry.listener, p.key.remote);
     return drop;
   }
-  slots[slot].Set(kSlotByCookie);
+  cold[slots[slot].conn.cold].by_cookie = true;
   listener.accept_rate.Take(now);
   ++counters.syn_cookies_accepted;
   return Begin(slot, p);
@@ -92,7 +92,9 @@ DropReason Shard::Impl::AcceptCookie(const HalfOpen& entry, RxPacket& p) {
 // its own once the real one is over: the three-way handshake's protection from old duplicates is what a
 // cookie gives up. So such a connection ends in TIME-WAIT at this end, too, whoever closed first.
 bool Shard::Impl::CookieStillGood(const Slot& slot) const {
-  return slot.Is(kSlotByCookie) && now - cold[slot.conn.cold].started_at < SynCookie::kPeriod * 2;
+  if (slot.conn.cold == kNoSlot) return false;
+  const tcp::ColdState& state = cold[slot.conn.cold];
+  return state.by_cookie && now - state.started_at < SynCookie::kPeriod * 2;
 }
 
 }  // namespace tern::stack

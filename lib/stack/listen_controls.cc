@@ -20,19 +20,19 @@ DropReason Shard::Impl::CountSource(uint32_t listener_id, const wire::IpAddress&
 void Shard::Impl::LeaveUnaccepted(const Slot& slot) {
   const auto listener_id = static_cast<uint32_t>(slot.user);
   sources.Remove(listener_id, slot.key.remote);
-  if (slot.Is(kSlotDeferred)) --deferred;
+  if (slot.deferred()) --deferred;
   if (Listener* listener = listeners.Get(listener_id); listener != nullptr) --listener->unaccepted;
 }
 
 bool Shard::Impl::HoldBack(uint32_t index) {
   Slot& slot = slots[index];
   constexpr uint16_t kWorthTelling = tcp::kEventReadable | tcp::kEventPeerClosed | tcp::kEventClosed;
-  if (slot.Is(kSlotDeferred) || slot.Is(kWorthTelling)) return !slot.Is(kWorthTelling);
+  if (slot.deferred() || slot.Is(kWorthTelling)) return !slot.Is(kWorthTelling);
   const Listener* listener = listeners.Get(static_cast<uint32_t>(slot.user));
   if (listener == nullptr || listener->defer_accept <= Duration::Zero()) return false;
   // Without room for a timer nothing would end the wait.
   if (!deferrals.Arm(index, slot.generation, now + listener->defer_accept)) return false;
-  slot.Set(kSlotDeferred);
+  slot.user |= Slot::kDeferred;
   ++deferred;
   return true;
 }
@@ -41,7 +41,7 @@ bool Shard::Impl::HoldBack(uint32_t index) {
 bool Shard::Impl::AdvanceDeferred() {
   const auto told = [this](uint32_t index, uint32_t generation, Instant) {
     const Slot* slot = slots.Find(index, generation);
-    if (slot != nullptr && slot->Is(kSlotDeferred) && !slot->Is(kSlotSeen | kSlotEventQueued)) Tell(index);
+    if (slot != nullptr && slot->deferred() && !slot->Is(kSlotEventQueued)) Tell(index);
     return Instant::Never();
   };
   return deferrals.Advance(now, kTimersPerCall, told) == kTimersPerCall;
@@ -52,8 +52,7 @@ void Shard::Impl::TellDeferredOf(uint32_t listener_id) {
   if (deferred == 0) return;
   for (uint32_t i = 0; i < slots.high_water(); ++i) {
     const Slot& slot = slots[i];
-    const bool waits =
-        slot.generation != 0 && slot.Is(kSlotDeferred) && !slot.Is(kSlotSeen | kSlotEventQueued);
+    const bool waits = slot.generation != 0 && slot.deferred() && !slot.Is(kSlotEventQueued);
     if (waits && static_cast<uint32_t>(slot.user) == listener_id) Tell(i);
   }
 }

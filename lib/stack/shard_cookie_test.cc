@@ -255,6 +255,7 @@ TEST_F(ShardCookieTest, ADuplicateOfItOpensNothingTwice) {
       GiveTcp(flow_, kAck, 1006, ack + 1);
     }
     Events();
+    Take();
     EXPECT_EQ(shard().usage().connections, 0u);
     now_ = now_ + Duration::Millis(100);
     GiveAck(flow_, synack);

@@ -194,6 +194,7 @@ TEST_F(ShardListenTest, DataThatComesAlongOrAFinNeedsNoWait) {
   GiveTcp(flow_, kSyn, 1000, 0);
   GiveTcp(flow_, kAck, 1001, TakeOne().tcp.seq.value() + 1, Text("now"));
   EXPECT_EQ(OneEvent().events, tcp::kEventConnected | tcp::kEventReadable);
+  Take();
   const TestFlow other{.src_port = 2};
   const uint32_t isn = Handshake(other);
   EXPECT_TRUE(Events().empty());

@@ -116,6 +116,7 @@ struct ColdState {
   uint8_t backoff = 0;            // unanswered retransmissions (or probes) in a row
   uint8_t unanswered = 0;         // of those, since the peer last said anything
   uint8_t syn_tries = 0;
+  bool by_cookie = false;   // for the shard: a SYN cookie opened it
   uint16_t link_mss = 536;  // what our link takes
   uint16_t peer_mss = 536;  // RFC 9293 3.7.1: 536 (IPv4) or 1220 (IPv6) unless the peer says
   CloseReason reason = CloseReason::kNone;
