@@ -77,9 +77,10 @@ rst_next          | SYN-RECEIVED | = | ack | tcp_rst_challenged | -
 rst_behind_window rst_before_window | SYN-RECEIVED | = | - | tcp_rst_out_of_window | -
 # the SYN again: our SYN,ACK was lost, and goes again
 syn_again         | SYN-RECEIVED | = | synack | - | -
-# another SYN: RFC 9293 would go back to LISTEN; tern asks, as RFC 5961 4.2 does elsewhere, and a peer that began anew
-# answers with the RST that does
-syn syn_in_window syn_with_text syn_urg synack | SYN-RECEIVED | = | ack | tcp_syn_in_window | -
+# another SYN in the window: back to LISTEN, which takes it; one that acknowledges is no beginning and is asked, as RFC
+# 5961 4.2 does elsewhere
+syn syn_in_window syn_with_text syn_urg | SYN-RECEIVED | = | synack | - | -
+synack            | SYN-RECEIVED | = | ack | tcp_syn_in_window | -
 syn_old syn_behind_window | SYN-RECEIVED | = | ack | tcp_out_of_window | -
 text_no_ack fin_no_ack null fin_psh_urg | SYN-RECEIVED | = | - | tcp_no_ack | -
 ack_low ack_high  | SYN-RECEIVED | = | rst | tcp_bad_ack | -
