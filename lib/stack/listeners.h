@@ -25,6 +25,8 @@ struct Listener {
   TokenBucket accept_rate{Duration::Zero(), 1};   // no interval: no limit
   Duration defer_accept;                          // how long an accept waits for data; zero: it does not
   Instant cookies_until = Instant::FromNanos(0);  // an ACK may carry a cookie before this
+  uint32_t receive_buffer = 0;                    // of its connections
+  uint16_t max_segment = 0;                       // 0: as the link allows
 
   uint32_t pending() const { return half_open + unaccepted; }
 };

@@ -31,6 +31,8 @@ OpenResult Shard::Impl::Listen(const ListenSpec& spec, uint32_t* listener) {
   if (spec.accept_rate != 0) {
     added->accept_rate = TokenBucket(Duration::Nanos(1'000'000'000 / spec.accept_rate), spec.accept_rate);
   }
+  added->receive_buffer = spec.receive_buffer != 0 ? spec.receive_buffer : config.tcp.receive_buffer;
+  added->max_segment = spec.max_segment;
   return OpenResult::kOk;
 }
 
@@ -123,7 +125,10 @@ OpenResult Shard::Impl::StartConnection(const ConnectSpec& spec, const wire::Flo
     slots.Release(index);
     return OpenResult::kNoSlot;
   }
-  if (!tcp::OpenActive(slot.conn, env, ParamsFor(key, hop.interface), now)) {
+  tcp::OpenParams params = ParamsFor(key, hop.interface);
+  params.receive_buffer = spec.receive_buffer;
+  if (spec.max_segment != 0) params.link_mss = std::min(params.link_mss, spec.max_segment);
+  if (!tcp::OpenActive(slot.conn, env, params, now)) {
     flows.Remove(flows.Hash(key), IdOf(index));
     slots.Release(index);
     return OpenResult::kNoSlot;

@@ -13,11 +13,20 @@ constexpr uint32_t kLargestUnscaledWindow = 0xffff;
 // too.
 constexpr uint32_t kReuseGap = 0x10000;
 
-uint32_t SynWindow(const tcp::TcpConfig& config) {
-  return std::min(config.receive_buffer, kLargestUnscaledWindow);
-}
+uint32_t SynWindow(uint32_t receive_buffer) { return std::min(receive_buffer, kLargestUnscaledWindow); }
 
 }  // namespace
+
+uint32_t Shard::Impl::ReceiveBufferOf(const HalfOpen& entry) {
+  const Listener* listener = listeners.Get(entry.listener);
+  return listener == nullptr ? config.tcp.receive_buffer : listener->receive_buffer;
+}
+
+uint16_t Shard::Impl::MssOf(const HalfOpen& entry, uint16_t interface) {
+  const uint16_t link = LinkMss(entry.key, interface);
+  const Listener* listener = listeners.Get(entry.listener);
+  return listener == nullptr || listener->max_segment == 0 ? link : std::min(link, listener->max_segment);
+}
 
 // LISTEN, third: what the listener is willing to take on, then a half-open entry or a cookie.
 DropReason Shard::Impl::OnSyn(uint32_t listener_id, RxPacket& p, uint32_t old) {
@@ -89,14 +98,14 @@ uint32_t Shard::Impl::TimestampOf(const wire::FlowKey& key) const {
 bool Shard::Impl::SendSynAck(const HalfOpen& entry, uint32_t tsval) {
   const uint32_t neighbour = NeighbourTowards(entry.key.remote);
   if (neighbour == kNoSlot) return false;
-  wire::TcpOptions options = SynAckOptions(entry, LinkMss(entry.key, neighbours[neighbour].interface),
-                                           tcp::ReceiveScale(config.tcp.receive_buffer));
+  wire::TcpOptions options = SynAckOptions(entry, MssOf(entry, neighbours[neighbour].interface),
+                                           tcp::ReceiveScale(ReceiveBufferOf(entry)));
   options.tsval = tsval;
   SendTcpControl(entry.key, neighbour,
                  {.flags = wire::kSyn | wire::kAck,
                   .seq = entry.iss,
                   .ack = entry.rcv_nxt(),
-                  .window = static_cast<uint16_t>(SynWindow(config.tcp))},
+                  .window = static_cast<uint16_t>(SynWindow(ReceiveBufferOf(entry)))},
                  options);
   return true;
 }
@@ -110,8 +119,8 @@ void Shard::Impl::SendHalfOpenAck(const HalfOpen& entry) {
     options.tsval = TimestampOf(entry.key);
     options.tsecr = entry.ts_recent;
   }
-  uint32_t window = SynWindow(config.tcp);
-  if (entry.peer_scale >= 0) window >>= tcp::ReceiveScale(config.tcp.receive_buffer);
+  uint32_t window = SynWindow(ReceiveBufferOf(entry));
+  if (entry.peer_scale >= 0) window >>= tcp::ReceiveScale(ReceiveBufferOf(entry));
   SendTcpControl(entry.key, neighbour,
                  {.flags = wire::kAck,
                   .seq = entry.snd_nxt(),
@@ -121,7 +130,8 @@ void Shard::Impl::SendHalfOpenAck(const HalfOpen& entry) {
 }
 
 DropReason Shard::Impl::OnHalfOpen(uint32_t index, RxPacket& p) {
-  const HalfOpenVerdict verdict = JudgeHalfOpen(half_open[index], p.segment, SynWindow(config.tcp));
+  const HalfOpenVerdict verdict =
+      JudgeHalfOpen(half_open[index], p.segment, SynWindow(ReceiveBufferOf(half_open[index])));
   switch (verdict.action) {
     case HalfOpenAction::kIgnore:
       break;
@@ -191,6 +201,8 @@ DropReason Shard::Impl::MakeConnection(const HalfOpen& entry, FlowId from, const
   tcp::PassiveParams params;
   params.open = ParamsFor(entry.key, neighbours[neighbour].interface);
   params.open.iss = entry.iss;
+  params.open.receive_buffer = ReceiveBufferOf(entry);
+  params.open.link_mss = MssOf(entry, neighbours[neighbour].interface);
   params.irs = entry.irs;
   params.peer_mss = entry.peer_mss != 0 ? entry.peer_mss : params.open.default_peer_mss;
   params.peer_window = entry.peer_window;

@@ -116,6 +116,10 @@ size_t Shard::PollEvents(std::span<ShardEvent> out) { return impl_->PollEvents(o
 bool Shard::HasEvents() const { return !impl_->event_ring.empty(); }
 
 OpenResult Shard::Listen(const ListenSpec& spec, uint32_t* listener) { return impl_->Listen(spec, listener); }
+void Shard::SetBacklog(uint32_t listener, uint32_t backlog) {
+  if (Listener* l = impl_->listeners.Get(listener); l != nullptr) l->backlog = backlog;
+}
+
 void Shard::CloseListener(uint32_t listener) { impl_->CloseListener(listener); }
 
 OpenResult Shard::Connect(const ConnectSpec& spec, Instant now, ConnHandle* handle) {
@@ -172,6 +176,16 @@ tcp::SendResult Shard::Send(ConnHandle handle, BufferChain& data, Instant now) {
 uint32_t Shard::Receive(ConnHandle handle, uint32_t max_octets, Instant now, BufferChain& out, bool* ended) {
   impl_->now = now;
   return impl_->Receive(handle, max_octets, out, ended);
+}
+
+uint32_t Shard::Peek(ConnHandle handle, uint32_t offset, std::span<uint8_t> out) const {
+  const Slot* slot = impl_->Live(handle);
+  return slot == nullptr ? 0 : tcp::Peek(slot->conn, offset, out);
+}
+
+uint32_t Shard::Discard(ConnHandle handle, uint32_t octets, Instant now) {
+  impl_->now = now;
+  return impl_->Discard(handle, octets);
 }
 
 void Shard::ShutdownWrite(ConnHandle handle, Instant now) {

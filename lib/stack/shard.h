@@ -110,6 +110,8 @@ struct ListenSpec {
   uint32_t source_limit = 0;  // bound on those of the backlog from one IPv4 address or IPv6 /64; 0: none
   // The accept event waits for data, or for the peer's FIN, but no longer than this. Zero: it comes at once.
   Duration defer_accept;
+  uint32_t receive_buffer = 0;  // of the connections that it makes; 0: the configuration's
+  uint16_t max_segment = 0;     // not 0: announce no larger MSS, and send no larger segments
 };
 
 struct ConnectSpec {
@@ -119,6 +121,8 @@ struct ConnectSpec {
   uint16_t local_port = 0;  // 0: chosen (RFC 6056)
   uint64_t user = 0;
   bool nodelay = false;
+  uint32_t receive_buffer = 0;  // 0: the configuration's
+  uint16_t max_segment = 0;     // not 0: announce no larger MSS, and send no larger segments
 };
 
 enum class OpenResult : uint8_t {
@@ -224,6 +228,8 @@ class Shard {
 
   // ---- Applications ----
   OpenResult Listen(const ListenSpec& spec, uint32_t* listener);
+  // A new bound on what may wait for its accept: for a layer that keeps a queue of its own behind this one.
+  void SetBacklog(uint32_t listener, uint32_t backlog);
   // Stops accepting; connections made already live on, half-open ones are dropped.
   void CloseListener(uint32_t listener);
   OpenResult Connect(const ConnectSpec& spec, Instant now, ConnHandle* handle);
@@ -243,6 +249,9 @@ class Shard {
   tcp::SendResult Send(ConnHandle handle, BufferChain& data, Instant now);
   // As tcp::Receive. `ended` is set once the peer's FIN was reached and all data before it taken.
   uint32_t Receive(ConnHandle handle, uint32_t max_octets, Instant now, BufferChain& out, bool* ended);
+  // As tcp::Peek and tcp::Discard: for readers that copy.
+  uint32_t Peek(ConnHandle handle, uint32_t offset, std::span<uint8_t> out) const;
+  uint32_t Discard(ConnHandle handle, uint32_t octets, Instant now);
   void ShutdownWrite(ConnHandle handle, Instant now);
   void Close(ConnHandle handle, Instant now);
   void Abort(ConnHandle handle, Instant now);
@@ -265,6 +274,11 @@ class Shard {
   uint32_t UrgentAhead(ConnHandle handle) const;
   void SetUrgentOutOfLine(ConnHandle handle, bool on);
   int TakeUrgentOctet(ConnHandle handle);
+  void SetQuickAck(ConnHandle handle, bool on);
+  // Octets offered as window at the most; what was offered already stays offered (RFC 9293 SHLD-14).
+  void SetReceiveBuffer(ConnHandle handle, uint32_t octets, Instant now);
+  // From here on; cwnd and ssthresh stay.
+  void SetCongestion(ConnHandle handle, tcp::CongestionAlgorithm algorithm);
 
   // Starts the end: no new connections; those that live are reset when `abort`, else closed.
   void CloseAll(bool abort, Instant now);

@@ -162,6 +162,8 @@ struct Shard::Impl {
   DropReason MakeConnection(const HalfOpen& entry, FlowId from, const RxPacket& p, uint32_t* made);
   // Counts it as unaccepted, and gives it the segment that ends its handshake.
   DropReason Begin(uint32_t index, RxPacket& p);
+  uint32_t ReceiveBufferOf(const HalfOpen& entry);
+  uint16_t MssOf(const HalfOpen& entry, uint16_t interface);
   void ForgetHalfOpen(uint32_t index);
   // False, and counted, when no neighbour leads to the peer.
   bool SendSynAck(const HalfOpen& entry, uint32_t tsval);
@@ -225,7 +227,9 @@ struct Shard::Impl {
 
   // ---- app.cc ----
   Slot* Live(ConnHandle handle);
+  void AfterRead(uint32_t index, tcp::Effects& effects);
   uint32_t Receive(ConnHandle handle, uint32_t max_octets, BufferChain& out, bool* ended);
+  uint32_t Discard(ConnHandle handle, uint32_t octets);
   void Close(uint32_t index);
   void Abort(uint32_t index);
 

@@ -28,6 +28,25 @@ void Shard::SetCork(ConnHandle handle, bool on) {
   impl_->Settle(handle.slot, effects);
 }
 
+void Shard::SetQuickAck(ConnHandle handle, bool on) {
+  Slot* slot = impl_->Live(handle);
+  if (slot == nullptr) return;
+  tcp::Effects effects;
+  tcp::SetQuickAck(slot->conn, on, effects);
+  impl_->Settle(handle.slot, effects);
+}
+
+void Shard::SetReceiveBuffer(ConnHandle handle, uint32_t octets, Instant now) {
+  impl_->now = now;
+  if (Slot* slot = impl_->Live(handle); slot != nullptr) slot->conn.rcv_limit = octets;
+}
+
+void Shard::SetCongestion(ConnHandle handle, tcp::CongestionAlgorithm algorithm) {
+  const Slot* slot = impl_->Live(handle);
+  if (slot == nullptr || slot->conn.cold == kNoSlot) return;
+  impl_->cold[slot->conn.cold].congestion.algorithm = algorithm;
+}
+
 void Shard::SetKeepalive(ConnHandle handle, const tcp::KeepaliveTimes* times, Instant now) {
   impl_->now = now;
   Slot* slot = impl_->Live(handle);

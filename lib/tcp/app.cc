@@ -1,4 +1,5 @@
 // What an application does to a connection: RFC 9293 3.10.2 (SEND) to 3.10.5 (ABORT).
+#include <algorithm>
 #include <cstring>
 
 #include "tcp/buffer_ring.h"
@@ -99,6 +100,41 @@ uint32_t Receive(Connection& conn, Environment&, uint32_t max_octets, Instant, B
   conn.rcv_queued -= moved;
   NoteWindowOpened(conn, effects);
   return moved;
+}
+
+uint32_t Peek(const Connection& conn, uint32_t offset, std::span<uint8_t> out) {
+  uint32_t copied = 0;
+  for (const Buffer* b = RingFront(conn.rx_tail); b != nullptr && copied < out.size();
+       b = RingNext(conn.rx_tail, b)) {
+    if (offset >= b->length) {
+      offset -= b->length;
+      continue;
+    }
+    const auto room = static_cast<uint32_t>(out.size() - copied);
+    const uint32_t take = std::min(b->length - offset, room);
+    std::memcpy(out.data() + copied, b->data + offset, take);
+    copied += take;
+    offset = 0;
+  }
+  return copied;
+}
+
+uint32_t Discard(Connection& conn, uint32_t octets, Effects& effects) {
+  uint32_t left = octets;
+  while (Buffer* front = RingFront(conn.rx_tail)) {
+    if (front->length > left) {
+      front->TrimFront(left);
+      left = 0;
+      break;
+    }
+    left -= front->length;
+    effects.released.PushBack(RingPop(conn.rx_tail));
+  }
+  const uint32_t taken = octets - left;
+  if (taken == 0) return 0;
+  conn.rcv_queued -= taken;
+  NoteWindowOpened(conn, effects);
+  return taken;
 }
 
 void ShutdownWrite(Connection& conn, Environment&, Instant, Effects& effects) {

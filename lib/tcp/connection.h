@@ -9,6 +9,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <type_traits>
 
 #include "base/buffer.h"
@@ -236,6 +237,13 @@ int TakeUrgentOctet(Connection& conn, Environment& env);
 uint32_t Receive(Connection& conn, Environment& env, uint32_t max_octets, Instant now, BufferChain& out,
                  Effects& effects);
 
+// Copies octets of in-order data that wait, from `offset` on, into `out`; returns how many. Nothing is taken.
+uint32_t Peek(const Connection& conn, uint32_t offset, std::span<uint8_t> out);
+
+// Takes exactly `octets` of in-order data, or all there is, without handing them over: for a reader that has
+// copied them with Peek. Returns how many; the window opens by as much.
+uint32_t Discard(Connection& conn, uint32_t octets, Effects& effects);
+
 // Ends our stream; FIN goes out after all queued data. Receiving goes on (half-close).
 void ShutdownWrite(Connection& conn, Environment& env, Instant now, Effects& effects);
 
@@ -251,6 +259,9 @@ void SetNoDelay(Connection& conn, bool on, Effects& effects);
 
 // Holds short segments back until `on` is false again, or the stream ends, or 200 ms and more have gone by.
 void SetCork(Connection& conn, bool on, Effects& effects);
+
+// On: what is owed is acknowledged now, and the next data without delay. Off: ACKs are delayed from here on.
+void SetQuickAck(Connection& conn, bool on, Effects& effects);
 
 // After Close: what is not delivered and acknowledged within `limit` is given up, and the peer sees a reset
 // (SO_LINGER).

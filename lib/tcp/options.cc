@@ -93,6 +93,16 @@ void SetCork(Connection& conn, bool on, Effects& effects) {
   effects.transmit = true;
 }
 
+void SetQuickAck(Connection& conn, bool on, Effects& effects) {
+  if (!on) {
+    conn.ack_debt.StopQuick();
+    return;
+  }
+  conn.ack_debt.StartQuick();
+  conn.ack_debt.Hurry();
+  if (conn.ack_debt.Decision() == AckDecision::kNow) effects.transmit = true;
+}
+
 void OnIcmpError(Connection& conn, Environment& env, SeqNum quoted, Trouble trouble, bool hard, Instant now,
                  Effects& effects) {
   if (conn.state == State::kClosed || conn.cold == kNoSlot) return;
