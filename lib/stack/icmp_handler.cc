@@ -13,15 +13,18 @@ constexpr size_t kMaxQuote4 = 576 - wire::kIpv4MinHeader - wire::kIcmpHeader;
 constexpr size_t kMaxQuote6 = 1280 - wire::kIpv6Header - wire::kIcmpHeader;
 
 // RFC 9293 3.9.2.2, RFC 5461 2: that there is no way to a net or host may change in a moment. That a port is
-// closed, or that somebody forbids it, will not.
-bool IsHardUnreachable4(uint8_t code) {
-  return code == wire::kUnreachableProtocol || code == wire::kUnreachablePort ||
-         code == wire::kUnreachableNetworkProhibited || code == wire::kUnreachableHostProhibited ||
-         code == wire::kUnreachableProhibited;
+// closed, or that somebody forbids it, will not. kNone: nothing ends for it.
+tcp::CloseReason EndOfUnreachable4(uint8_t code) {
+  if (code == wire::kUnreachablePort) return tcp::CloseReason::kRefused;
+  const bool hard = code == wire::kUnreachableProtocol || code == wire::kUnreachableNetworkProhibited ||
+                    code == wire::kUnreachableHostProhibited || code == wire::kUnreachableProhibited;
+  return hard ? tcp::CloseReason::kUnreachable : tcp::CloseReason::kNone;
 }
-bool IsHardUnreachable6(uint8_t code) {
-  return code == wire::kUnreachable6Prohibited || code == wire::kUnreachable6Port ||
-         code == wire::kUnreachable6SourcePolicy || code == wire::kUnreachable6RejectRoute;
+tcp::CloseReason EndOfUnreachable6(uint8_t code) {
+  if (code == wire::kUnreachable6Port) return tcp::CloseReason::kRefused;
+  const bool hard = code == wire::kUnreachable6Prohibited || code == wire::kUnreachable6SourcePolicy ||
+                    code == wire::kUnreachable6RejectRoute;
+  return hard ? tcp::CloseReason::kUnreachable : tcp::CloseReason::kNone;
 }
 
 // Cuts `buffer` down to the bytes of `part`, which lies in it.
@@ -75,11 +78,11 @@ DropReason Shard::Impl::InputIcmp(RxPacket& p, uint16_t) {
     case wire::kIcmpDestinationUnreachable:
       // Code 4 speaks of size, not of reachability.
       if (message.code == wire::kUnreachableFragmentationNeeded) return DropReason::kIcmpTypeUnknown;
-      return OnIcmpError(p, message, tcp::Trouble::kUnreachable, IsHardUnreachable4(message.code));
+      return OnIcmpError(p, message, tcp::Trouble::kUnreachable, EndOfUnreachable4(message.code));
     case wire::kIcmpTimeExceeded:
-      return OnIcmpError(p, message, tcp::Trouble::kTimeExceeded, false);
+      return OnIcmpError(p, message, tcp::Trouble::kTimeExceeded);
     case wire::kIcmpParameterProblem:
-      return OnIcmpError(p, message, tcp::Trouble::kBadHeader, false);
+      return OnIcmpError(p, message, tcp::Trouble::kBadHeader);
     default:
       // RFC 9293 3.9.2.2: source quench is ignored (MUST-55); redirects are a router's affair.
       return DropReason::kIcmpTypeUnknown;
@@ -105,11 +108,11 @@ DropReason Shard::Impl::InputIcmpv6(RxPacket& p, uint16_t interface) {
     case wire::kIcmpv6EchoRequest:
       return AnswerEcho(p, message);
     case wire::kIcmpv6DestinationUnreachable:
-      return OnIcmpError(p, message, tcp::Trouble::kUnreachable, IsHardUnreachable6(message.code));
+      return OnIcmpError(p, message, tcp::Trouble::kUnreachable, EndOfUnreachable6(message.code));
     case wire::kIcmpv6TimeExceeded:
-      return OnIcmpError(p, message, tcp::Trouble::kTimeExceeded, false);
+      return OnIcmpError(p, message, tcp::Trouble::kTimeExceeded);
     case wire::kIcmpv6ParameterProblem:
-      return OnIcmpError(p, message, tcp::Trouble::kBadHeader, false);
+      return OnIcmpError(p, message, tcp::Trouble::kBadHeader);
     default:
       return DropReason::kIcmpTypeUnknown;
   }
@@ -156,7 +159,7 @@ DropReason Shard::Impl::AnswerEcho(RxPacket& p, const wire::IcmpMessage& message
 // An error about something we are said to have sent. Only what quotes a segment in flight is believed (RFC
 // 5927 4.1).
 DropReason Shard::Impl::OnIcmpError(RxPacket& p, const wire::IcmpMessage& message, tcp::Trouble trouble,
-                                    bool hard) {
+                                    tcp::CloseReason end) {
   wire::IcmpQuote quote;
   const wire::ParseError error =
       p.ipv6 ? wire::ParseIcmpv6Quote(message.body, quote) : wire::ParseIcmpQuote(message.body, quote);
@@ -170,8 +173,10 @@ DropReason Shard::Impl::OnIcmpError(RxPacket& p, const wire::IcmpMessage& messag
   if (quote.seq.Before(conn.snd_una) || quote.seq.AtOrAfter(conn.snd_nxt))
     return DropReason::kIcmpQuoteUnknown;
   tcp::Effects effects;
-  tcp::OnIcmpError(conn, env, quote.seq, trouble, hard, now, effects);
+  tcp::OnIcmpError(conn, env, quote.seq, trouble, end, now, effects);
+  const uint64_t resets = counters.resets_received;
   Settle(id.index(), effects);
+  counters.resets_received = resets;  // refused, but by no RST
   return DropReason::kNone;
 }
 

@@ -261,7 +261,9 @@ struct Shard::Impl {
   DropReason InputIcmp(RxPacket& p, uint16_t interface);
   DropReason InputIcmpv6(RxPacket& p, uint16_t interface);
   DropReason AnswerEcho(RxPacket& p, const wire::IcmpMessage& message);
-  DropReason OnIcmpError(RxPacket& p, const wire::IcmpMessage& message, tcp::Trouble trouble, bool hard);
+  // `end`: what it does to an opening connection; kNone for a soft error.
+  DropReason OnIcmpError(RxPacket& p, const wire::IcmpMessage& message, tcp::Trouble trouble,
+                         tcp::CloseReason end = tcp::CloseReason::kNone);
   DropReason InputUdp(RxPacket& p);
   DropReason SendIcmpError(RxPacket& p, uint8_t type, uint8_t code, uint32_t rest, DropReason why);
   DropReason ReportToGroup(RxPacket& p, const wire::Ipv6Problem& problem, DropReason why);

@@ -316,6 +316,20 @@ TEST_F(ShardIpTest, AnUnreachableEndsAnOpeningConnection) {
   ExpectDrop(error(quote), DropReason::kIcmpQuoteUnknown);
 }
 
+TEST_F(ShardIpTest, AnUnreachablePortRefuses) {
+  Start();
+  ConnHandle handle;
+  ASSERT_EQ(shard().Connect({.remote = kPeer4, .remote_port = 80}, now_, &handle), OpenResult::kOk);
+  const SentFrame syn = TakeOne();
+  const Bytes quote(syn.bytes.begin() + 14, syn.bytes.begin() + 14 + 28);
+  Bytes body(8 + quote.size());
+  wire::WriteIcmp({.type = wire::kIcmpDestinationUnreachable, .code = wire::kUnreachablePort, .body = quote},
+                  body.data());
+  Give(IpFrame(Ip("10.77.0.254"), Ip("10.77.0.1"), wire::kProtocolIcmp, body));
+  EXPECT_EQ(OneEvent().reason, tcp::CloseReason::kRefused);
+  EXPECT_EQ(shard().counters().resets_received, 0u);
+}
+
 TEST_F(ShardIpTest, AnUnreachableDoesNotEndAnEstablishedConnection) {
   Start();
   Listen();

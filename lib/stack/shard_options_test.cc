@@ -129,13 +129,15 @@ TEST_F(ShardOptionsTest, HardIcmpErrorsEndAnOpeningConnection) {
     ConnHandle handle;
     const SentFrame syn = ConnectTo("10.77.0.2", &handle);
     Give(IcmpAbout(syn, wire::kIcmpDestinationUnreachable, code));
-    EXPECT_EQ(OneEvent().reason, tcp::CloseReason::kUnreachable);
+    EXPECT_EQ(OneEvent().reason,
+              code == wire::kUnreachablePort ? tcp::CloseReason::kRefused : tcp::CloseReason::kUnreachable);
   }
   for (const uint8_t code : {wire::kUnreachable6Prohibited, wire::kUnreachable6Port}) {
     ConnHandle handle;
     const SentFrame syn = ConnectTo("fd77::2", &handle);
     Give(IcmpAbout(syn, wire::kIcmpv6DestinationUnreachable, code));
-    EXPECT_EQ(OneEvent().reason, tcp::CloseReason::kUnreachable);
+    EXPECT_EQ(OneEvent().reason,
+              code == wire::kUnreachable6Port ? tcp::CloseReason::kRefused : tcp::CloseReason::kUnreachable);
   }
 }
 

@@ -278,11 +278,12 @@ void SetTroubleReports(Connection& conn, Environment& env, bool on);
 // What kEventTrouble last spoke of.
 Trouble LastTrouble(const Connection& conn, const Environment& env);
 
-// An ICMP message about a segment of ours (RFC 9293 3.9.2.2, MUST-54). A `hard` error ends an opening
-// connection; all others are reported and end nothing (MUST-56). `quoted` is the sequence number in the
-// message; one that is not in flight is ignored (RFC 5927 4.1).
-void OnIcmpError(Connection& conn, Environment& env, SeqNum quoted, Trouble trouble, bool hard, Instant now,
-                 Effects& effects);
+// An ICMP message about a segment of ours (RFC 9293 3.9.2.2, MUST-54). A hard error ends an opening
+// connection, for the reason `end`: kRefused when it was the port, else kUnreachable. Soft ones (kNone) are
+// reported and end nothing (MUST-56). `quoted` is the sequence number in the message; one that is not in
+// flight is ignored (RFC 5927 4.1).
+void OnIcmpError(Connection& conn, Environment& env, SeqNum quoted, Trouble trouble, CloseReason end,
+                 Instant now, Effects& effects);
 
 // Gives every buffer, record and the cold state back; called by the shard when it frees or compacts the slot.
 void ReleaseAll(Connection& conn, Environment& env, BufferChain& released);

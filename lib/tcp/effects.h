@@ -28,7 +28,7 @@ enum class CloseReason : uint8_t {
   kNone,
   kGraceful,     // both sides closed, all data acknowledged
   kReset,        // the peer reset an established connection
-  kRefused,      // the peer answered our SYN with RST
+  kRefused,      // the peer answered our SYN with RST, or with ICMP's word that nobody listens
   kTimedOut,     // retransmissions went unanswered
   kAborted,      // our application aborted it, or closed with data unread
   kUnreachable,  // ICMP said so for an opening connection

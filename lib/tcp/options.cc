@@ -103,8 +103,8 @@ void SetQuickAck(Connection& conn, bool on, Effects& effects) {
   if (conn.ack_debt.Decision() == AckDecision::kNow) effects.transmit = true;
 }
 
-void OnIcmpError(Connection& conn, Environment& env, SeqNum quoted, Trouble trouble, bool hard, Instant now,
-                 Effects& effects) {
+void OnIcmpError(Connection& conn, Environment& env, SeqNum quoted, Trouble trouble, CloseReason end,
+                 Instant now, Effects& effects) {
   if (conn.state == State::kClosed || conn.cold == kNoSlot) return;
   // RFC 5927 4.1.
   const bool in_flight = quoted.AtOrAfter(conn.snd_una) && quoted.Before(conn.snd_nxt);
@@ -113,8 +113,8 @@ void OnIcmpError(Connection& conn, Environment& env, SeqNum quoted, Trouble trou
   // RFC 9293 3.9.2.2: a hard error ends the connection (SHLD-26), while it opens; later on anybody could have
   // sent it, and the peer's own silence is the better witness (RFC 5927 5.2). A soft error ends none
   // (MUST-56).
-  if (hard && opening) {
-    Terminate(conn, CloseReason::kUnreachable, effects);
+  if (end != CloseReason::kNone && opening) {
+    Terminate(conn, end, effects);
     return;
   }
   NoteTrouble({conn, env, now, effects}, trouble);

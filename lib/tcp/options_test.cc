@@ -103,8 +103,9 @@ TEST(GivingUp, AClosedWindowIsNoSilence) {
 // ---- Trouble (RFC 9293 3.9.1.8, 3.9.2.2) ----
 
 void Icmp(Pair& pair, SeqNum quoted, Trouble trouble, bool hard) {
+  const CloseReason end = hard ? CloseReason::kUnreachable : CloseReason::kNone;
   Effects effects;
-  OnIcmpError(pair.client.conn, pair.client.env, quoted, trouble, hard, pair.now, effects);
+  OnIcmpError(pair.client.conn, pair.client.env, quoted, trouble, end, pair.now, effects);
   pair.client.events |= effects.events;
   if ((effects.events & kEventClosed) != 0) pair.client.reason = effects.reason;
 }

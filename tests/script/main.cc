@@ -2,26 +2,24 @@
 #include <atomic>
 #include <cstdio>
 #include <cstdlib>
-#include <cstring>
-#include <fstream>
-#include <sstream>
 #include <string>
 #include <thread>
 #include <vector>
 
+#include "script/files.h"
 #include "script/runner.h"
 
 namespace tern::script {
 namespace {
 
 constexpr char kHelp[] =
-    "usage: tern-packetdrill [--verbose] [--jobs N] [OPTION=VALUE]... FILE...\n"
+    "usage: tern-packetdrill [--verbose] [--jobs N] [--NAME=VALUE]... FILE...\n"
     "\n"
     "Plays scripts in the packetdrill language against tern's sockets, TCP and IP, in virtual time: no "
     "device, no\n"
-    "root. Prints PASS, FAIL or SKIP for each FILE and last 'N passed, N failed, N skipped'; leaves with 1 "
-    "when any\n"
-    "failed.\n"
+    "root. A FILE that is a directory stands for all *.pkt below it. Prints PASS, FAIL or SKIP for each and "
+    "last 'N passed,\n"
+    "N failed, N skipped'; leaves with 1 when any failed.\n"
     "\n"
     "  --verbose             every event and every packet, with its time\n"
     "  --jobs N              so many scripts at a time (default 1)\n"
@@ -30,15 +28,6 @@ constexpr char kHelp[] =
     "  --strict-end          packets that the last event causes have to be listed too\n"
     "  --NAME=VALUE          an option of the language, for scripts that do not set it themselves:\n"
     "                        --ip_version=ipv6, --tolerance_usecs=4000, --mtu=1500, ...\n";
-
-bool ReadFile(const std::string& path, std::string* text) {
-  std::ifstream in(path, std::ios::binary);
-  if (!in) return false;
-  std::ostringstream all;
-  all << in.rdbuf();
-  *text = all.str();
-  return !in.bad();
-}
 
 Outcome RunFile(const std::string& path, const RunOptions& options) {
   std::string text;
@@ -126,7 +115,7 @@ int Main(int argc, char** argv) {
     std::fprintf(stderr, "tern-packetdrill: expected at least one FILE; --help tells more\n");
     return 2;
   }
-  return Run(files, options, jobs);
+  return Run(FindScripts(files), options, jobs);
 }
 
 }  // namespace
