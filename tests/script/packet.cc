@@ -287,7 +287,9 @@ TcpSpec ToScript(const LivePacket& live, const TcpSpec& expected, Flow& flow) {
   }
   TcpSpec got;
   got.flags = live.tcp.flags;
-  got.seq = live.tcp.seq.value() - flow.local_offset;
+  // RFC 9293 3.10.7.1: a reset for what has no connection stands at zero, and belongs to no numbering.
+  const bool numberless = (live.tcp.flags & wire::kRst) != 0 && live.tcp.seq.value() == 0 && expected.seq == 0;
+  got.seq = numberless ? 0 : live.tcp.seq.value() - flow.local_offset;
   got.length = static_cast<uint32_t>(live.payload.size());
   got.end = got.seq + got.length;
   if ((got.flags & wire::kAck) != 0) got.ack = live.tcp.ack.value() - flow.remote_offset;
