@@ -57,6 +57,7 @@ void FillInfo(const tcp::Connection& conn, const tcp::ColdState& cold, TcpInfo& 
   info.rcv_wscale = conn.rcv_scale;
   info.snd_mss = info.rcv_mss = conn.mss;
   info.unacked = Segments(conn.snd_una.DistanceTo(conn.snd_nxt), conn.mss);
+  info.sacked = Segments(cold.scoreboard.sacked_octets(), conn.mss);
   info.lost = Segments(cold.scoreboard.lost_octets(), conn.mss);
   info.rtt_us = static_cast<uint32_t>(conn.rtt.srtt().micros());
   info.rttvar_us = static_cast<uint32_t>(conn.rtt.rttvar().micros());

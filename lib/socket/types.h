@@ -141,7 +141,7 @@ struct TcpInfo {
   uint32_t unacked = 0;
   uint32_t sacked = 0;
   uint32_t lost = 0;
-  uint32_t pmtu = 0;
+  uint32_t reordering = 3;  // duplicate ACKs that count as loss
   uint32_t rtt_us = 0;
   uint32_t rttvar_us = 0;
   uint32_t snd_ssthresh = 0;

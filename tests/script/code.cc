@@ -25,6 +25,8 @@ std::optional<int64_t> InfoField(const std::string& name, const socket::TcpInfo&
       {"tcpi_rto", info.rto_us},
       {"tcpi_snd_mss", info.snd_mss},
       {"tcpi_unacked", info.unacked},
+      {"tcpi_sacked", info.sacked},
+      {"tcpi_reordering", info.reordering},
       {"tcpi_lost", info.lost},
       {"tcpi_rtt", info.rtt_us},
       {"tcpi_rttvar", info.rttvar_us},
@@ -83,7 +85,7 @@ class Evaluator {
   }
 
   void Statement() {
-    if (Accept(";")) return;
+    if (Accept(";") || Accept("\\")) return;
     if (AcceptWord("print") || AcceptWord("pass")) return SkipLine();
     if (!AcceptWord("assert")) return Needs("code other than assert (it begins with '" + Peek().text + "')");
     const int line = Peek().at.line;
@@ -96,7 +98,8 @@ class Evaluator {
       shown += tokens_[i].text;
     }
     if (Accept(",")) SkipLine();
-    if (Peek().kind != TokenKind::kEnd && !Peek().Is(';') && Peek().at.line == line) {
+    const bool behind = Peek().kind != TokenKind::kEnd && !Peek().Is(';') && !Peek().Is('\\');
+    if (behind && Peek().at.line == line) {
       Needs("code with '" + Peek().text + "'");
     }
     if (holds == 0 && failed_.empty()) failed_ = "expected " + shown + ", got" + seen_;

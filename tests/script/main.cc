@@ -25,7 +25,7 @@ constexpr char kHelp[] =
     "  --jobs N              so many scripts at a time (default 1)\n"
     "  --check-psh           compare PSH on outbound data too\n"
     "  --zero-windows-only   of the windows a script states, compare only whether they are zero\n"
-    "  --strict-end          packets that the last event causes have to be listed too\n"
+    "  --strict-end          what is sent after the last expected packet has to be listed too\n"
     "  --NAME=VALUE          an option of the language, for scripts that do not set it themselves:\n"
     "                        --ip_version=ipv6, --tolerance_usecs=4000, --mtu=1500, ...\n";
 

@@ -31,9 +31,10 @@ void Push32(Bytes& out, uint32_t value) {
 
 // What the peer echoes of our clock: the live value for what the script saw.
 uint32_t LiveEcho(const Flow& flow, uint32_t script) {
-  if (script == 0 || !flow.knows_timestamps) return script;
+  if (!flow.knows_timestamps) return script;
   const auto known = flow.live_ts.find(script);
   if (known != flow.live_ts.end()) return known->second;
+  if (script == 0) return 0;
   return flow.first_live_ts + (script - flow.first_script_ts);
 }
 
@@ -288,7 +289,8 @@ TcpSpec ToScript(const LivePacket& live, const TcpSpec& expected, Flow& flow) {
   TcpSpec got;
   got.flags = live.tcp.flags;
   // RFC 9293 3.10.7.1: a reset for what has no connection stands at zero, and belongs to no numbering.
-  const bool numberless = (live.tcp.flags & wire::kRst) != 0 && live.tcp.seq.value() == 0 && expected.seq == 0;
+  const bool numberless =
+      (live.tcp.flags & wire::kRst) != 0 && live.tcp.seq.value() == 0 && expected.seq == 0;
   got.seq = numberless ? 0 : live.tcp.seq.value() - flow.local_offset;
   got.length = static_cast<uint32_t>(live.payload.size());
   got.end = got.seq + got.length;

@@ -129,6 +129,10 @@ Event Parser::ParseEvent() {
   const Token& first = Peek();
   if (first.Is('<') || first.Is('>')) {
     event.body = ParsePacket();
+    if (Peek().Is('{')) {
+      Needs("mutations of packets");
+      while (Peek().kind != TokenKind::kEnd && !Accept('}')) Next();
+    }
   } else if (first.kind == TokenKind::kShell) {
     event.body = ShellSpec{Next().text};
   } else if (first.kind == TokenKind::kCode) {
@@ -151,7 +155,12 @@ Script Parser::ParseScript() {
     const Token token = Next();
     script.init_commands.emplace_back(token.at, token.text);
   }
-  while (Peek().kind != TokenKind::kEnd) script.events.push_back(ParseEvent());
+  while (Peek().kind != TokenKind::kEnd && Peek().kind != TokenKind::kShell)
+    script.events.push_back(ParseEvent());
+  // Commands without a time at the end put a kernel's settings back; here every script has a machine of its
+  // own.
+  while (Peek().kind == TokenKind::kShell) Next();
+  if (Peek().kind != TokenKind::kEnd) Fail(Peek(), "nothing after the last `command`");
   return script;
 }
 

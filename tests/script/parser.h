@@ -47,7 +47,8 @@ class Parser {
   void ParseTcpOptions(TcpSpec& tcp);
   OptionSpec ParseTcpOption();
   OptionSpec ParseSackBlocks();
-  IcmpSpec ParseIcmp(bool ipv6);
+  void ParseQuote(TcpSpec& quoted);
+  IcmpSpec ParseIcmp(bool ipv6, TcpSpec quoted);
 
   // ---- parser_call.cc ----
   CallSpec ParseCall();

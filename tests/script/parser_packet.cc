@@ -23,6 +23,11 @@ constexpr Named kIcmpNames[] = {
     {"source_route_failed", wire::kIcmpDestinationUnreachable, wire::kUnreachableSourceRouteFailed},
     {"net_unreachable_for_tos", wire::kIcmpDestinationUnreachable, 11},
     {"host_unreachable_for_tos", wire::kIcmpDestinationUnreachable, 12},
+    {"net_unknown", wire::kIcmpDestinationUnreachable, 6},
+    {"host_unknown", wire::kIcmpDestinationUnreachable, 7},
+    {"source_host_isolated", wire::kIcmpDestinationUnreachable, 8},
+    {"net_prohibited", wire::kIcmpDestinationUnreachable, wire::kUnreachableNetworkProhibited},
+    {"host_prohibited", wire::kIcmpDestinationUnreachable, wire::kUnreachableHostProhibited},
     {"comm_prohibited", wire::kIcmpDestinationUnreachable, wire::kUnreachableProhibited},
     {"ttl_exceeded", wire::kIcmpTimeExceeded, wire::kTimeExceededInTransit},
     {"source_quench", wire::kIcmpSourceQuench, 0},
@@ -64,10 +69,16 @@ PacketSpec Parser::ParsePacket() {
   PacketSpec packet;
   packet.inbound = Next().Is('<');
   ParseIpFields(packet);
+  // What an ICMP message quotes stands before it or behind it.
+  TcpSpec quoted;
+  const bool quote_first = Peek().Is('[') && Peek(1).kind == TokenKind::kInteger;
+  if (quote_first) ParseQuote(quoted);
   if (AcceptWord("icmp")) {
-    packet.body = ParseIcmp(/*ipv6=*/false);
+    packet.body = ParseIcmp(/*ipv6=*/false, quoted);
   } else if (AcceptWord("icmpv6")) {
-    packet.body = ParseIcmp(/*ipv6=*/true);
+    packet.body = ParseIcmp(/*ipv6=*/true, quoted);
+  } else if (quote_first) {
+    Fail(Peek(), "icmp or icmpv6 after a quoted segment");
   } else if (Peek().IsWord("udp")) {
     Needs("UDP packets");
     Fail(Peek(), "a TCP or ICMP packet (UDP is not played here)");
@@ -86,7 +97,8 @@ void Parser::ParseIpFields(PacketSpec& packet) {
     Needs("IP header fields in packets");
     while (Peek().kind != TokenKind::kEnd && !Accept(')')) Next();
   }
-  if (!Accept('[')) return;
+  if (!Peek().Is('[') || Peek(1).kind == TokenKind::kInteger) return;
+  Next();
   while (!Accept(']')) {
     const Token word = Next();
     if (word.IsWord("noecn")) {
@@ -115,9 +127,18 @@ uint8_t Parser::ParseFlags() {
   bool any = false;
   if (Accept('-')) return 0;
   // Letters and points that stand together: "S.", "FP.", ".", "SEW".
-  while (Peek().kind == TokenKind::kWord || Peek().Is('.')) {
+  for (;;) {
     const Token token = Peek();
     if (any && token.spaced) break;
+    const bool number = token.kind == TokenKind::kDecimal || token.kind == TokenKind::kInteger;
+    if (number && (any || token.text[0] == '.')) {
+      // ".5", "P.6": a counter of AccECN's among the flags.
+      Needs("AccECN flags");
+      Next();
+      any = true;
+      continue;
+    }
+    if (token.kind != TokenKind::kWord && !token.Is('.')) break;
     Next();
     any = true;
     for (const char c : token.text) {
@@ -254,7 +275,15 @@ void Parser::ParseTcpOptions(TcpSpec& tcp) {
   }
 }
 
-IcmpSpec Parser::ParseIcmp(bool ipv6) {
+// [start:end(length)], with flags before it where somebody likes them.
+void Parser::ParseQuote(TcpSpec& quoted) {
+  Expect('[', "before a quoted segment");
+  if (Peek().kind != TokenKind::kInteger) ParseFlags();
+  ParseSequenceRange(quoted);
+  Expect(']', "after the quoted segment");
+}
+
+IcmpSpec Parser::ParseIcmp(bool ipv6, TcpSpec quoted) {
   IcmpSpec icmp{.ipv6 = ipv6};
   const Token type = Next();
   bool known = false;
@@ -270,21 +299,16 @@ IcmpSpec Parser::ParseIcmp(bool ipv6) {
         ipv6 ? std::span<const Named>(kIcmp6Names) : std::span<const Named>(kIcmpNames);
     const Named* named = FindNamed(names, code.text);
     if (named == nullptr) {
-      Fail(code, "an ICMP code (host_unreachable, port_unreachable, frag_needed, ...)");
+      Needs("the ICMP code " + code.text);
     } else {
       icmp.type = named->type;
       icmp.code = named->code;
     }
   }
   if (AcceptWord("mtu")) icmp.mtu = static_cast<uint32_t>(Integer("an MTU", 0xffffffff));
-  if (Accept('[')) {
-    if (Peek().kind != TokenKind::kInteger) ParseFlags();
-    TcpSpec quoted;
-    ParseSequenceRange(quoted);
-    icmp.seq = quoted.seq;
-    icmp.length = quoted.length;
-    Expect(']', "after the quoted segment");
-  }
+  if (Peek().Is('[')) ParseQuote(quoted);
+  icmp.seq = quoted.seq;
+  icmp.length = quoted.length;
   return icmp;
 }
 

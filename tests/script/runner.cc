@@ -38,8 +38,13 @@ class Runner {
   }
 
   Outcome Run() {
-    for (size_t i = 0; i < script_.events.size() && !failed_; ++i) {
-      Play(script_.events[i], i + 1 == script_.events.size());
+    const std::vector<Event>& events = script_.events;
+    const auto outbound = std::find_if(events.rbegin(), events.rend(), IsOutbound);
+    const size_t last_outbound =
+        outbound == events.rend() ? 0 : static_cast<size_t>(events.rend() - outbound);
+    for (size_t i = 0; i < events.size() && !failed_; ++i) {
+      more_outbound_ = i < last_outbound;
+      Play(events[i], i + 1 == events.size());
     }
     if (!failed_) WaitForCalls();
     if (!failed_) CheckEnd();
@@ -51,6 +56,10 @@ class Runner {
  private:
   using Kind = TimeSpec::Kind;
 
+  static bool IsOutbound(const Event& event) {
+    const auto* packet = std::get_if<PacketSpec>(&event.body);
+    return packet != nullptr && !packet->inbound;
+  }
   void Fail(Location at, const std::string& text) {
     if (failed_) return;
     failed_ = true;
@@ -155,7 +164,7 @@ class Runner {
 
   // A packet that was sent too long ago for any line from here on.
   void CheckUnexpected(const Event& event, bool last) {
-    if (host_.sent().empty()) return;
+    if (host_.sent().empty() || (!options_.strict_end && !more_outbound_)) return;
     const LivePacket& live = host_.sent().front();
     if (!last && live.at + tolerance_ >= host_.now()) return;
     TcpSpec none;
@@ -215,8 +224,7 @@ class Runner {
 
   void CheckEnd() {
     if (host_.sent().empty()) return;
-    const auto* packet = std::get_if<PacketSpec>(&script_.events.back().body);
-    const bool last_is_outbound = packet != nullptr && !packet->inbound;
+    const bool last_is_outbound = IsOutbound(script_.events.back());
     if (!options_.strict_end && !last_is_outbound) return;
     const LivePacket& live = host_.sent().front();
     TcpSpec none;
@@ -283,6 +291,7 @@ class Runner {
   const RunOptions& options_;
   Outcome outcome_;
   bool failed_ = false;
+  bool more_outbound_ = true;  // this line or a later one expects a packet
   Flow flow_;
   std::vector<std::unique_ptr<Call>> pending_;
   std::vector<std::unique_ptr<Call>> kept_;  // their buffers stay valid to the end

@@ -24,8 +24,8 @@ struct RunOptions {
   bool ipv6 = false;  // for scripts that do not say
   bool check_psh = false;
   bool zero_windows_only = false;
-  // Packets that nobody expected fail a script wherever they are; otherwise the last event may cause some,
-  // since suites made for a kernel that is torn down at the end do not list them.
+  // Packets that nobody expected fail a script wherever they are. Otherwise what is sent after the last line
+  // that expects one is not looked at: suites made for a kernel that is torn down at the end do not list it.
   bool strict_end = false;
   std::vector<OptionLine> options;  // as if they stood before the script's own
 };

@@ -88,14 +88,36 @@ TEST(Runner, SilenceIsNoPass) {
 }
 
 TEST(Runner, APacketThatNobodyExpectedFails) {
-  const std::string text = kServer + "+0 write(4, ..., 10) = 10\n+.1 < . 1:1(0) ack 1 win 32000\n";
-  EXPECT_EQ(Play(text).verdict, Verdict::kFail);
-  // At the very end only where that is asked for, and after an outbound line.
-  const std::string tail = kServer + "+0 write(4, ..., 10) = 10\n";
-  EXPECT_EQ(Play(tail).verdict, Verdict::kPass);
-  RunOptions strict;
-  strict.strict_end = true;
-  EXPECT_EQ(Play(tail, strict).verdict, Verdict::kFail);
+  const std::string unexpected = kServer + "+0 write(4, ..., 10) = 10\n";
+  EXPECT_EQ(Play(unexpected + "+.1 < P. 1:6(5) ack 11 win 9\n+0 > . 11:11(0) ack 6\n").verdict,
+            Verdict::kFail);
+  // After the last line that expects one, only where that is asked for.
+  for (const std::string& text : {unexpected, unexpected + "+.1 < . 1:1(0) ack 11 win 32000\n"}) {
+    EXPECT_EQ(Play(text).verdict, Verdict::kPass);
+    RunOptions strict;
+    strict.strict_end = true;
+    EXPECT_EQ(Play(text, strict).verdict, Verdict::kFail);
+  }
+}
+
+TEST(Parser, QuotesStandBeforeOrBehindIcmp) {
+  for (const char* packet :
+       {"[0:0(0)] icmp unreachable port_unreachable", "icmp unreachable port_unreachable [0:0(0)]"}) {
+    const Outcome outcome =
+        Play(std::string("--ip_version=ipv4\n0 socket(..., SOCK_STREAM, IPPROTO_TCP) = 3\n") +
+             "+0...0.1 connect(3, ..., ...) = -1 ECONNREFUSED\n+0 > S 0:0(0) <...>\n+.1 < " + packet + "\n");
+    EXPECT_EQ(outcome.verdict, Verdict::kPass) << packet << outcome.line << outcome.text;
+  }
+}
+
+TEST(Settings, CommandsBeforeAnythingElseAreObeyed) {
+  const std::string rest = kServer + "+0 < P. 1:6(5) ack 1 win 9\n+0 > . 1:1(0) ack 6 win 4995\n";
+  EXPECT_EQ(Play("0 `sysctl -w net.inet.tcp.recvspace=5000`\n" + rest).verdict, Verdict::kPass);
+  EXPECT_EQ(Play(rest).verdict, Verdict::kFail);
+  // What cannot be had is said, also for a value of several words.
+  const Outcome outcome = Play("`sysctl -q net.ipv4.tcp_rmem=\"4096 50000 60000\"`\n" + rest);
+  EXPECT_EQ(outcome.verdict, Verdict::kSkip);
+  EXPECT_EQ(outcome.text, "sysctl tcp_rmem=4096 50000 60000");
 }
 
 TEST(Runner, PushComparesOnDataOnlyWhenAsked) {

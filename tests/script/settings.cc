@@ -11,10 +11,11 @@ namespace {
 
 using Words = std::vector<std::string>;
 
-// Commands are parted by newlines, semicolons, && and ||; words by blanks. Quotes only group.
+// Commands are parted by newlines, semicolons, && and ||; words by blanks that no quotes surround.
 std::vector<Words> Commands(const std::string& text) {
   std::vector<Words> commands(1);
   std::string word;
+  char quote = 0;
   const auto end_word = [&] {
     if (!word.empty()) commands.back().push_back(word);
     word.clear();
@@ -22,13 +23,19 @@ std::vector<Words> Commands(const std::string& text) {
   for (size_t i = 0; i < text.size(); ++i) {
     const char c = text[i];
     const bool twice = i + 1 < text.size() && text[i + 1] == c;
-    if (c == '\n' || c == ';' || ((c == '&' || c == '|') && twice)) {
+    if (quote != 0 || c == '"' || c == '\'') {
+      if (quote == 0 || c == quote) {
+        quote = quote == 0 ? c : '\0';
+      } else {
+        word += c;
+      }
+    } else if (c == '\n' || c == ';' || ((c == '&' || c == '|') && twice)) {
       end_word();
       commands.emplace_back();
       if (c == '&' || c == '|') ++i;
     } else if (c == ' ' || c == '\t' || c == '\r' || c == '\\') {
       end_word();
-    } else if (c != '"' && c != '\'') {
+    } else {
       word += c;
     }
   }
@@ -82,6 +89,28 @@ constexpr Fixed kFixed[] = {
     {"ip_no_pmtu_disc", "0"},
     {"tcp_mtu_probing", "0"},
     {"tcp_allowed_congestion_control", "*"},
+    {"tcp_fastopen_key", "*"},
+    {"tcp_syncookies", "0,1"},
+    {"tcp_fwmark_accept", "0"},
+    {"tcp_tw_reuse", "0,1,2"},
+    {"tcp_probe_interval", "*"},
+    {"tcp_probe_threshold", "*"},
+    // FreeBSD's.
+    {"net.inet.tcp.ecn.enable", "0,2"},
+    {"net.inet.tcp.hostcache.purgenow", "*"},
+    {"net.inet.tcp.hostcache.enable", "0"},
+    {"net.inet.tcp.rexmit_slop", "*"},
+    {"net.inet.tcp.rexmit_drop_options", "0"},
+    {"net.inet.tcp.icmp_may_rst", "1"},
+    {"net.inet.tcp.syncookies", "*"},
+    {"net.inet.tcp.syncookies_only", "0"},
+    {"net.inet.tcp.syncache.rst_on_sock_fail", "1"},
+    {"net.inet.tcp.functions_default", "*"},
+    {"net.inet.tcp.sendbuf_auto", "*"},
+    {"net.inet.tcp.recvbuf_auto", "*"},
+    {"net.inet.tcp.rfc3042", "1"},
+    {"net.inet.tcp.blackhole", "0"},
+    {"kern.ipc.maxsockbuf", "*"},
 };
 
 bool FixedAllows(const Fixed& fixed, const std::string& value) {
@@ -93,11 +122,40 @@ bool FixedAllows(const Fixed& fixed, const std::string& value) {
   return false;
 }
 
+// FreeBSD's names. True when it was one that tern has.
+bool BsdSysctl(const std::string& name, const std::string& value, tcp::TcpConfig& tcp) {
+  const uint64_t number = std::strtoull(value.c_str(), nullptr, 10);
+  if (name == "net.inet.tcp.rfc1323" && number <= 1) {
+    tcp.timestamps = tcp.window_scale = number == 1;
+  } else if (name == "net.inet.tcp.sack.enable" && number <= 1) {
+    tcp.sack = number == 1;
+  } else if (name == "net.inet.tcp.recvspace" && number != 0 && number <= 1u << 30) {
+    tcp.receive_buffer = static_cast<uint32_t>(number);
+  } else if (name == "net.inet.tcp.sendspace" && number != 0 && number <= 1u << 30) {
+    tcp.send_buffer = static_cast<uint32_t>(number);
+  } else if (name == "net.inet.tcp.rexmit_initial" && number != 0) {
+    tcp.rto_initial = Duration::Millis(static_cast<int64_t>(number));
+  } else if (name == "net.inet.tcp.rexmit_min" && number != 0) {
+    tcp.rto_min = Duration::Millis(static_cast<int64_t>(number));
+  } else if (name == "net.inet.tcp.msl" && number != 0) {
+    tcp.msl = Duration::Millis(static_cast<int64_t>(number));
+  } else if (name == "net.inet.tcp.initcwnd_segments" && number != 0 && number <= 255) {
+    tcp.initial_window_segments = static_cast<uint8_t>(number);
+  } else if (name == "net.inet.tcp.cc.algorithm" && (value == "newreno" || value == "cubic")) {
+    tcp.congestion = value == "cubic" ? tcp::CongestionAlgorithm::kCubic : tcp::CongestionAlgorithm::kNewReno;
+  } else {
+    return false;
+  }
+  return true;
+}
+
 // Sets what tern has; says what it would need for the rest.
 std::string Sysctl(const std::string& path, const std::string& value, tcp::TcpConfig& tcp) {
   std::string name = path;
   std::replace(name.begin(), name.end(), '/', '.');
-  name = name.substr(name.rfind('.') + 1);
+  if (BsdSysctl(name, value, tcp)) return {};
+  const bool bsd = name.rfind("net.inet", 0) == 0 || name.rfind("kern.", 0) == 0;
+  if (!bsd) name = name.substr(name.rfind('.') + 1);
   const std::string needs = "sysctl " + name + "=" + value;
   const bool boolean = value == "0" || value == "1";
   const uint64_t number = std::strtoull(value.c_str(), nullptr, 10);
@@ -144,9 +202,15 @@ std::string IpCommand(const Words& words, tcp::TcpConfig& tcp) {
 std::string Obey(const Words& words, tcp::TcpConfig& tcp) {
   const std::string command = BaseName(words[0]);
   // Linux's defaults, queueing disciplines and offloads of a device that is not there.
-  const bool nothing = command == "defaults.sh" || command == "tc" || command == "ethtool" ||
-                       command == "true" || command == "sleep" || command == "exit" || command == ":";
+  const bool nothing = command == "defaults.sh" || command == "ethtool" || command == "true" ||
+                       command == "sleep" || command == "exit" || command == ":" || command == "nstat";
   if (nothing) return {};
+  if (command == "tc") {
+    // A discipline for its own sake is nothing; one that drops or delays would be missed.
+    const bool acts = std::find(words.begin(), words.end(), "netem") != words.end() ||
+                      std::find(words.begin(), words.end(), "limit") != words.end();
+    return acts ? "the command tc" : std::string();
+  }
   if (command == "ip") return IpCommand(words, tcp);
   if (command == "sysctl" || command == "set_sysctls.py") {
     for (size_t i = 1; i < words.size(); ++i) {
@@ -174,7 +238,9 @@ bool SameTcp(const tcp::TcpConfig& a, const tcp::TcpConfig& b) {
   return a.sack == b.sack && a.timestamps == b.timestamps && a.window_scale == b.window_scale &&
          a.congestion == b.congestion && a.syn_retries == b.syn_retries &&
          a.synack_retries == b.synack_retries && a.data_retries == b.data_retries &&
-         a.initial_window_segments == b.initial_window_segments && a.fin_wait2 == b.fin_wait2;
+         a.initial_window_segments == b.initial_window_segments && a.fin_wait2 == b.fin_wait2 &&
+         a.receive_buffer == b.receive_buffer && a.send_buffer == b.send_buffer &&
+         a.rto_initial == b.rto_initial && a.rto_min == b.rto_min && a.msl == b.msl;
 }
 
 std::string Apply(const OptionLine& line, Settings& s) {
@@ -209,7 +275,8 @@ std::string Apply(const OptionLine& line, Settings& s) {
   } else if (name == "receive_buffer") {
     s.host.tcp.receive_buffer = static_cast<uint32_t>(number(1u << 30));
   } else if (name != "gateway_ip" && name != "netmask_ip" && name != "non_fatal" && name != "verbose" &&
-             name != "tcp_ts_ecr_scaled" && name != "tolerance_percent" && name != "speed") {
+             name != "tcp_ts_ecr_scaled" && name != "mss" && name != "code_command" &&
+             name != "tolerance_percent" && name != "speed") {
     return "the option --" + name;
   }
   return {};
@@ -230,6 +297,12 @@ Settings SettingsFor(const Script& script, bool ipv6_wanted) {
     s.host.remote = *wire::IpAddress::Parse(s.ipv6 ? "2001:db8::1" : "192.0.2.1");
   s.ipv6 = !s.host.local.IsV4();
   for (const auto& [at, command] : script.init_commands) needs(ObeyAll(command, s.host.tcp));
+  // What is set before anything happens is set from the start, with a time of its own or without.
+  for (const Event& event : script.events) {
+    const auto* shell = std::get_if<ShellSpec>(&event.body);
+    if (shell == nullptr) break;
+    needs(ObeyAll(shell->text, s.host.tcp));
+  }
   for (const Event& event : script.events) {
     const auto* packet = std::get_if<PacketSpec>(&event.body);
     if (packet == nullptr || !packet->inbound) continue;

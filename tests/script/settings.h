@@ -16,8 +16,7 @@ struct Settings {
   uint16_t bind_port = 8080;
   uint16_t connect_port = 8080;
   bool ipv6 = false;
-  bool allow_tail = true;  // packets that the last event causes need no line of their own
-  std::string needs;       // what is not to be had here; the script is to be skipped
+  std::string needs;  // what is not to be had here; the script is to be skipped
 };
 
 // Settings for a script, its initial commands obeyed. `ipv6_wanted` decides where the script does not.
