@@ -40,6 +40,10 @@ int Sockets::Impl::TakeError(SocketState& s) {
 void Sockets::Impl::ApplyOptions(SocketState& s, Instant now) {
   if (s.options.nodelay) shard.SetNoDelay(s.conn, true);
   if (s.options.cork) shard.SetCork(s.conn, true);
+  if (s.options.user_timeout_ms != 0) {
+    shard.SetUserTimeout(s.conn, Duration::Millis(s.options.user_timeout_ms));
+  }
+  if (s.options.keepalive) shard.SetKeepalive(s.conn, &s.options.keepalive_times, now);
   if (s.options.receive_buffer != 0) shard.SetReceiveBuffer(s.conn, s.options.receive_buffer, now);
   if (s.options.has_congestion) {
     shard.SetCongestion(s.conn, s.options.congestion == CongestionName::kCubic

@@ -14,6 +14,9 @@ constexpr int64_t kLeastBuffer = 2'048;
 constexpr int64_t kMostBuffer = 1 << 30;
 constexpr int64_t kLeastMss = 88;
 constexpr int64_t kMostMss = 32'767;
+// Linux's bounds of TCP_KEEPIDLE and TCP_KEEPINTVL in seconds, and of TCP_KEEPCNT.
+constexpr int64_t kMostKeepTime = 32'767;
+constexpr int64_t kMostKeepCount = 127;
 
 InfoState InfoStateOf(tcp::State state) {
   switch (state) {
@@ -121,19 +124,51 @@ Result Sockets::SetOption(int fd, Option option, int64_t value, Instant now) {
     case Option::kReceiveLowWater:
       s->options.low_water = static_cast<uint32_t>(std::clamp<int64_t>(value, 1, kMostBuffer));
       break;
-    case Option::kError:
-    case Option::kAcceptConn:
-    case Option::kType:
-    // The core has no timers for these yet; saying so is better than a promise that is not kept.
     case Option::kKeepAlive:
     case Option::kUserTimeout:
     case Option::kKeepIdle:
     case Option::kKeepInterval:
     case Option::kKeepCount:
+      return impl_->SetLiveness(*s, option, value, now);
+    case Option::kError:
+    case Option::kAcceptConn:
+    case Option::kType:
+    // The core counts SYNs and waits in FIN-WAIT-2 alike for all; saying so is better than a promise that is
+    // not kept.
     case Option::kSynCount:
     case Option::kLinger2:
       return Result::Fail(ENOPROTOOPT);
   }
+  return Result::Done();
+}
+
+// When a peer counts as gone.
+Result Sockets::Impl::SetLiveness(SocketState& s, Option option, int64_t value, Instant now) {
+  SocketOptions& o = s.options;
+  const bool is_time = option == Option::kKeepIdle || option == Option::kKeepInterval;
+  if (is_time && (value < 1 || value > kMostKeepTime)) return Result::Fail(EINVAL);
+  switch (option) {
+    case Option::kKeepAlive:
+      o.keepalive = value != 0;
+      break;
+    case Option::kKeepIdle:
+      o.keepalive_times.idle = Duration::Seconds(value);
+      break;
+    case Option::kKeepInterval:
+      o.keepalive_times.interval = Duration::Seconds(value);
+      break;
+    case Option::kKeepCount:
+      if (value < 1 || value > kMostKeepCount) return Result::Fail(EINVAL);
+      o.keepalive_times.probes = static_cast<uint8_t>(value);
+      break;
+    default:
+      if (value < 0 || value > INT32_MAX) return Result::Fail(EINVAL);
+      o.user_timeout_ms = value;
+      if (s.live) shard.SetUserTimeout(s.conn, Duration::Millis(value));
+      return Result::Done();
+  }
+  const bool changes = option == Option::kKeepAlive || o.keepalive;
+  if (s.live && changes) shard.SetKeepalive(s.conn, o.keepalive ? &o.keepalive_times : nullptr, now);
   return Result::Done();
 }
 
@@ -174,6 +209,16 @@ Result Sockets::GetOption(int fd, Option option) {
       return Result::Done(o.defer_accept_s);
     case Option::kReceiveLowWater:
       return Result::Done(o.low_water);
+    case Option::kKeepAlive:
+      return Result::Done(o.keepalive);
+    case Option::kKeepIdle:
+      return Result::Done(o.keepalive_times.idle.nanos() / 1'000'000'000);
+    case Option::kKeepInterval:
+      return Result::Done(o.keepalive_times.interval.nanos() / 1'000'000'000);
+    case Option::kKeepCount:
+      return Result::Done(o.keepalive_times.probes);
+    case Option::kUserTimeout:
+      return Result::Done(o.user_timeout_ms);
     default:
       return Result::Fail(ENOPROTOOPT);
   }

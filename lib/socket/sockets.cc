@@ -167,6 +167,10 @@ Result Sockets::Impl::StartConnect(SocketState& s, const Endpoint& remote, Insta
   if (const wire::FlowKey* key = shard.Key(s.conn); key != nullptr) s.local = {key->local, key->local_port};
   s.bound = true;
   if (s.options.cork) shard.SetCork(s.conn, true);
+  // Of the options that wait for the connection, this one speaks of the SYN as well.
+  if (s.options.user_timeout_ms != 0) {
+    shard.SetUserTimeout(s.conn, Duration::Millis(s.options.user_timeout_ms));
+  }
   return Result::Done();
 }
 

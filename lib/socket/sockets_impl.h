@@ -49,6 +49,9 @@ struct SocketOptions {
   int64_t receive_timeout_ms = 0;
   int64_t send_timeout_ms = 0;
   int64_t defer_accept_s = 0;
+  int64_t user_timeout_ms = 0;  // 0: the configured number of retransmissions
+  bool keepalive = false;
+  tcp::KeepaliveTimes keepalive_times;
   Linger linger;
 };
 
@@ -120,6 +123,9 @@ struct Sockets::Impl {
   void StopListening(SocketState& s, Instant now);
   Result CloseSocket(SocketState& s, Instant now);
   void UpdateBacklog(SocketState& s);
+
+  // ---- options.cc ----
+  Result SetLiveness(SocketState& s, Option option, int64_t value, Instant now);
 
   // ---- transfer.cc ----
   // Each: done, failed, or pending with nothing remembered.

@@ -242,8 +242,40 @@ TEST_F(SocketsTest, DeferredAcceptsWaitForDataOrTime) {
 
 TEST_F(SocketsTest, WhatTheCoreLacksIsSaidPlainly) {
   const int fd = static_cast<int>(sockets_->Socket(Family::kIpv4).value);
-  EXPECT_EQ(sockets_->SetOption(fd, Option::kKeepAlive, 1, now_).error, ENOPROTOOPT);
-  EXPECT_EQ(sockets_->SetOption(fd, Option::kUserTimeout, 1, now_).error, ENOPROTOOPT);
+  EXPECT_EQ(sockets_->SetOption(fd, Option::kSynCount, 1, now_).error, ENOPROTOOPT);
+  EXPECT_EQ(sockets_->SetOption(fd, Option::kLinger2, 1, now_).error, ENOPROTOOPT);
+}
+
+TEST_F(SocketsTest, WhenAPeerCountsAsGoneHasBounds) {
+  const int fd = static_cast<int>(sockets_->Socket(Family::kIpv4).value);
+  for (const Option option : {Option::kKeepIdle, Option::kKeepInterval, Option::kKeepCount}) {
+    const int64_t most = option == Option::kKeepCount ? 127 : 32'767;
+    EXPECT_EQ(sockets_->SetOption(fd, option, 0, now_).error, EINVAL);
+    EXPECT_EQ(sockets_->SetOption(fd, option, most + 1, now_).error, EINVAL);
+    EXPECT_TRUE(sockets_->SetOption(fd, option, most, now_).ok());
+    EXPECT_EQ(sockets_->GetOption(fd, option).value, most);
+  }
+  EXPECT_EQ(sockets_->GetOption(fd, Option::kKeepAlive).value, 0) << "RFC 9293 MUST-25";
+  EXPECT_TRUE(sockets_->SetOption(fd, Option::kKeepAlive, 7, now_).ok());
+  EXPECT_EQ(sockets_->GetOption(fd, Option::kKeepAlive).value, 1);
+  EXPECT_EQ(sockets_->SetOption(fd, Option::kUserTimeout, -1, now_).error, EINVAL);
+  EXPECT_TRUE(sockets_->SetOption(fd, Option::kUserTimeout, 1'500, now_).ok());
+  EXPECT_EQ(sockets_->GetOption(fd, Option::kUserTimeout).value, 1'500);
+}
+
+// As of an opening connection, whose SYN alone would be repeated for longer.
+TEST_F(SocketsTest, AUserTimeoutEndsAnOpeningConnection) {
+  const int fd = static_cast<int>(sockets_->Socket(Family::kIpv4).value);
+  EXPECT_TRUE(sockets_->SetOption(fd, Option::kUserTimeout, 4'000, now_).ok());
+  EXPECT_TRUE(sockets_->Connect(fd, {Ip("10.77.0.2"), 80}, now_).pending);
+  for (int i = 0; i < 9; ++i) {
+    Advance(Duration::Seconds(1));
+    Take();
+    sockets_->Pump(now_);
+  }
+  const std::vector<Completion> done = Completions();
+  ASSERT_EQ(done.size(), 1u);
+  EXPECT_EQ(done[0].result.error, ETIMEDOUT);
 }
 
 }  // namespace

@@ -129,7 +129,7 @@ Result Sockets::Impl::TrySend(SocketState& s, PendingOp& op, Instant now) {
 Result Sockets::Receive(int fd, std::span<const ReadPart> parts, uint32_t flags, Instant now) {
   SocketState* s = impl_->Find(fd);
   if (s == nullptr) return Result::Fail(EBADF);
-  // No urgent data is kept apart here (RFC 6093 recommends against it).
+  // Urgent octets stay in the stream (RFC 6093 3): none is kept apart to be asked for.
   if ((flags & kMessageOob) != 0) return Result::Fail(EINVAL);
   return impl_->Begin(*s, {.kind = OpKind::kReceive, .flags = flags, .read = parts},
                       !s->nonblocking && (flags & kMessageDontWait) == 0, now);
