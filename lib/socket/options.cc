@@ -22,6 +22,8 @@ InfoState InfoStateOf(tcp::State state) {
   switch (state) {
     case tcp::State::kClosed:
       return InfoState::kClose;
+    case tcp::State::kListen:
+      return InfoState::kListen;
     case tcp::State::kSynSent:
       return InfoState::kSynSent;
     case tcp::State::kSynReceived:

@@ -31,7 +31,7 @@ bool Shard::Impl::HoldBack(uint32_t index) {
   const Listener* listener = listeners.Get(static_cast<uint32_t>(slot.user));
   if (listener == nullptr || listener->defer_accept <= Duration::Zero()) return false;
   // Without room for a timer nothing would end the wait.
-  if (!deferrals.Arm(index, slot.generation, now + listener->defer_accept)) return false;
+  if (!deferrals.Arm(index, slot.generation, EndOfDeferral(slot))) return false;
   slot.user |= Slot::kDeferred;
   ++deferred;
   return true;
@@ -41,10 +41,20 @@ bool Shard::Impl::HoldBack(uint32_t index) {
 bool Shard::Impl::AdvanceDeferred() {
   const auto told = [this](uint32_t index, uint32_t generation, Instant) {
     const Slot* slot = slots.Find(index, generation);
-    if (slot != nullptr && slot->deferred() && !slot->Is(kSlotEventQueued)) Tell(index);
+    if (slot == nullptr || !slot->deferred() || slot->Is(kSlotEventQueued)) return Instant::Never();
+    // From its upper levels the wheel gives entries too early.
+    const Instant end = EndOfDeferral(*slot);
+    if (end > now) return end;
+    Tell(index);
     return Instant::Never();
   };
   return deferrals.Advance(now, kTimersPerCall, told) == kTimersPerCall;
+}
+
+Instant Shard::Impl::EndOfDeferral(const Slot& slot) {
+  const Listener* listener = listeners.Get(static_cast<uint32_t>(slot.user));
+  if (listener == nullptr || slot.conn.cold == kNoSlot) return now;
+  return cold[slot.conn.cold].started_at + listener->defer_accept;
 }
 
 // The listener is about to close: nobody is left to wait for.

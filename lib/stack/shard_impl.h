@@ -192,6 +192,8 @@ struct Shard::Impl {
   bool HoldBack(uint32_t index);
   void TellDeferredOf(uint32_t listener_id);
   bool AdvanceDeferred();
+  // A passive connection begins with the segment that could tell the application of it.
+  Instant EndOfDeferral(const Slot& slot);
 
   // ---- connections.cc: what follows from what TCP did ----
   void Settle(uint32_t index, tcp::Effects& effects);

@@ -300,7 +300,7 @@ TEST_F(ShardIpTest, AnUnreachableEndsAnOpeningConnection) {
     quoted.resize(28);
     Bytes body(8 + quoted.size());
     const wire::IcmpMessage message{
-        .type = wire::kIcmpDestinationUnreachable, .code = wire::kUnreachablePort, .body = quoted};
+        .type = wire::kIcmpDestinationUnreachable, .code = wire::kUnreachableProhibited, .body = quoted};
     wire::WriteIcmp(message, body.data());
     return IpFrame(Ip("10.77.0.254"), Ip("10.77.0.1"), wire::kProtocolIcmp, body);
   };

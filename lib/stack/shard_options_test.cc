@@ -162,7 +162,7 @@ TEST_F(ShardOptionsTest, ASilentRouteIsDoubted) {
   EXPECT_EQ(TakeOne().payload, Text("x"));
   size_t resent = 0;
   size_t asked = 0;
-  for (int i = 0; i < 300 && asked == 0; ++i) {
+  for (int i = 0; i < 400 && asked == 0; ++i) {
     for (const SentFrame& f : Advance(Duration::Millis(10))) {
       if (f.protocol == wire::kProtocolTcp) ++resent;
       if (f.protocol == 0) {
