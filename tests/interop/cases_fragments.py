@@ -8,16 +8,37 @@ import time
 
 from cases_errors import nft
 from cases_network import checksum, command_exists, hardware_address
-from netlab import ECHO, FAMILIES, SINK, SOURCE, V4, Failure, case, check, command_in, inside
+from netlab import ECHO, FAMILIES, SINK, V4, V6, Failure, Skip, case, check, command_in, inside
 
 MIB = 1 << 20
+
+
+def beside_tern(lab, family, *arguments):
+    """A namespace of the kernel's with its link to tern, and tern's server: (namespace, link, server)."""
+    if family is V4 and lab.settings.twin is None:
+        return on_a_tap(lab, *arguments, addresses=(V4.kernel_address(), V6.kernel_address()))
+    tern, kernel = lab.pair()
+    return kernel, "k0", lab.server(tern, *arguments)
+
+
+def on_a_tap(lab, *arguments, addresses):
+    """As beside_tern. DPDK's af_packet driver joins a fan-out that has the kernel put IPv4 fragments together before
+    tern sees any; a tap hands over what was sent."""
+    if not os.path.exists("/dev/net/tun"):
+        raise Skip("there is no /dev/net/tun")
+    namespace = lab.namespace("t")
+    server = lab.server(namespace, *arguments, device="tap:tern0")
+    lab.as_on_a_wire(namespace, "tern0")
+    lab.address(namespace, "tern0", *addresses)
+    lab.tune(namespace)
+    lab.capture(namespace, "tern0")
+    return namespace, "tern0", server
 
 
 @case(over=FAMILIES, waits=True)
 def ping_in_fragments(lab, family):
     """Echo requests that the kernel has to cut up come back whole, up to the largest that there is."""
-    tern, kernel = lab.pair()
-    server = lab.server(tern)
+    kernel, _, server = beside_tern(lab, family)
     v4 = family is V4
     raw = lab.socket(kernel, family.af, socket.SOCK_RAW, socket.IPPROTO_ICMP if v4 else socket.IPPROTO_ICMPV6)
     raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 * MIB)
@@ -42,18 +63,28 @@ def ping_in_fragments(lab, family):
     if command_exists("ping"):
         command_in(kernel, "ping", "-c", "5", "-i", "0.1", "-W", "5", "-s", "4000", family.tern)
     said = server.stop()
-    lab.counts(not [d for d in said["drops"] if d.startswith("ip_fragment")], "drops:", said["drops"])
+    no_fragment_lost(lab, said)
+
+
+def no_fragment_lost(lab, said):
+    drops = said.get("drops", {})  # not there when there were none
+    lab.counts(not [d for d in drops if d.startswith("ip_fragment")], "drops:", drops)
 
 
 @case(timeout=240, waits=True)
 def router_fragments(lab):
     """A router with a small link behind it cuts up the kernel's segments, which may be: not one of them is lost."""
-    tern, router, kernel = (lab.namespace(n) for n in "trk")
-    lab.silence(tern)
+    kernel = lab.namespace("k")
+    if lab.settings.twin is None:
+        router, link, server = on_a_tap(lab, "--gateway", "10.77.0.254", addresses=("10.77.0.254/24",))
+    else:
+        tern, router, link = lab.namespace("t"), lab.namespace("r"), "r0"
+        lab.silence(tern)
+        lab.join(tern, "t0", router, link)
+        lab.address(router, link, "10.77.0.254/24")
+        server = lab.server(tern, "--gateway", "10.77.0.254")
     lab.sysctl(router, "net.ipv4.ip_forward", 1)
-    lab.join(tern, "t0", router, "r0")
     lab.join(router, "r1", kernel, "k0")
-    lab.address(router, "r0", "10.77.0.254/24")
     lab.address(router, "r1", "10.78.0.254/24")
     lab.address(kernel, "k0", "10.78.0.2/24")
     command_in(kernel, "ip", "route", "add", "default", "via", "10.78.0.254")
@@ -61,9 +92,8 @@ def router_fragments(lab):
     # RFC 1191's don't-fragment bit stays off, and what leaves towards tern has to be cut into three.
     lab.sysctl(kernel, "net.ipv4.ip_no_pmtu_disc", 1)
     # A small link would not take tern's own large frames either; a route may be small one way.
-    command_in(router, "ip", "route", "replace", "10.77.0.0/24", "dev", "r0", "src", "10.77.0.254", "mtu", "lock", "600")
-    lab.capture(router, "r0")
-    server = lab.server(tern, "--gateway", "10.77.0.254")
+    command_in(router, "ip", "route", "replace", "10.77.0.0/24", "dev", link, "src", "10.77.0.254",
+               "mtu", "lock", "600")
     for service, port in (("--sink", SINK), ("--echo", ECHO)):
         lab.stream(kernel, service, V4.at(V4.tern, port), connections=4, octets=MIB // 2)
     lab.drive(kernel, "--echo", V4.at(V4.tern, ECHO), "--connections", 50, "--concurrency", 10, "--max-bytes", "32K")
@@ -71,7 +101,7 @@ def router_fragments(lab):
     check(made > 5000, "the router made only", made, "fragments")
     said = server.stop()
     check(said["sink"]["matched"] == 4, "sink:", said["sink"])
-    lab.counts(not [d for d in said["drops"] if d.startswith("ip_fragment")], "drops:", said["drops"])
+    no_fragment_lost(lab, said)
 
 
 def fragments_made(namespace):
@@ -86,20 +116,20 @@ def fragments_made(namespace):
 class HandMade:
     """A TCP client of raw frames, from an address and a port that the kernel's own stack keeps quiet about."""
 
-    def __init__(self, lab, kernel, server, family, port):
+    def __init__(self, kernel, link, server, family, port):
         self.family, self.port, self.identification = family, port, 0x7465
         self.kind = 0x0800 if family is V4 else 0x86DD
         # What comes for the port is no business of the kernel, which would reset it.
         nft(kernel, "tcp dport %d drop" % port)
         with inside(kernel):
             self.raw = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(self.kind))
-        self.raw.bind(("k0", self.kind))
+        self.raw.bind((link, self.kind))
         mac = bytes(int(part, 16) for part in hardware_address(server).split(":"))
         self.link = mac + self.raw.getsockname()[4] + struct.pack("!H", self.kind)
         self.src = socket.inet_pton(family.af, family.kernel)
         self.dst = socket.inet_pton(family.af, family.tern)
         # tern asks for our hardware address sooner or later; the kernel answers that.
-        command_in(kernel, "ip", "neigh", "replace", family.tern, "lladdr", hardware_address(server), "dev", "k0")
+        command_in(kernel, "ip", "neigh", "replace", family.tern, "lladdr", hardware_address(server), "dev", link)
 
     def segment(self, flags, seq, ack, data=b"", destination=ECHO):
         head = struct.pack("!HHIIBBHHH", self.port, destination, seq, ack, 5 << 4, flags, 65535, 0, 0)
@@ -157,9 +187,8 @@ SYN, RST, PSH, ACK = 2, 4, 8, 16
 @case(over=FAMILIES, waits=True)
 def segments_in_fragments(lab, family):
     """Handshake and data by hand, the data in fragments that arrive backwards: it comes back in order."""
-    tern, kernel = lab.pair()
-    server = lab.server(tern)
-    hand = HandMade(lab, kernel, server, family, 40123)
+    kernel, link, server = beside_tern(lab, family)
+    hand = HandMade(kernel, link, server, family, 40123)
     hand.send(hand.segment(SYN, 1000, 0))
     isn, ack, _ = hand.hear_segment(SYN | ACK, "a SYN-ACK")
     check(ack == 1001, "it acknowledges", ack)
@@ -182,12 +211,11 @@ def segments_in_fragments(lab, family):
     server.stop()
 
 
-@case(over=FAMILIES, waits=True, timeout=180)
+@case(over=FAMILIES, waits=True, timeout=240)
 def fragments_nobody_would_send(lab, family):
     """Overlaps are dropped without a word; a first fragment that never grows up is reported after its time."""
-    tern, kernel = lab.pair()
-    server = lab.server(tern)
-    hand = HandMade(lab, kernel, server, family, 40124)
+    kernel, link, server = beside_tern(lab, family)
+    hand = HandMade(kernel, link, server, family, 40124)
     body = hand.segment(SYN, 1000, 0, bytes(200))
 
     def overlapping(pieces):
@@ -197,7 +225,7 @@ def fragments_nobody_would_send(lab, family):
     hand.raw.send(hand.packet(body[:104], 0, True))
     time_exceeded = (socket.IPPROTO_ICMP, 11) if family is V4 else (socket.IPPROTO_ICMPV6, 3)
     hand.hear(lambda protocol, said: (protocol, said[0]) == time_exceeded and said[1] == 1, "time exceeded",
-              seconds=40 if family is V4 else 70)
-    said = server.stop()
-    lab.counts(said["drops"].get("ip_fragment_overlap", 0) == 2, "drops:", said["drops"])
-    lab.counts(said["drops"].get("ip_fragment_timeout", 0) >= 1, "drops:", said["drops"])
+              seconds=80 if family is V4 else 140)
+    drops = server.stop().get("drops", {})
+    lab.counts(drops.get("ip_fragment_overlap", 0) == 2, "drops:", drops)
+    lab.counts(drops.get("ip_fragment_timeout", 0) >= 1, "drops:", drops)
