@@ -3,22 +3,18 @@
 
 namespace tern::stack {
 
-Slot* Shard::Impl::Live(ConnHandle handle) {
-  Slot* slot = slots.Find(handle.slot, handle.generation);
-  return slot != nullptr && !slot->Is(kSlotClosed) ? slot : nullptr;
-}
-
 // The application took `effects.released`, or has it in its hands: what that means for the slot.
 void Shard::Impl::AfterRead(uint32_t index, tcp::Effects& effects) {
-  const Slot& slot = slots[index];
+  Slot& slot = slots[index];
   const bool drained = slot.conn.rcv_queued == 0;
+  released.Splice(effects.released);
   if (slot.Is(kSlotLingering)) {
-    released.Splice(effects.released);
     if (drained) Retire(index, tcp::CloseReason::kGraceful);
     return;
   }
-  Settle(index, effects);
-  if (drained) MaybeCompact(index);
+  // All that reading can lead to is a window update.
+  if (effects.transmit) MarkDirty(index, slot);
+  if (drained && slot.conn.state == tcp::State::kTimeWait) MaybeCompact(index);
 }
 
 uint32_t Shard::Impl::Receive(ConnHandle handle, uint32_t max_octets, BufferChain& out, bool* ended) {

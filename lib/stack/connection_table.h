@@ -53,6 +53,11 @@ struct Slot {
   void Set(uint16_t bit) { bits = static_cast<uint16_t>(bits | bit); }
   void Clear(uint16_t bit) { bits = static_cast<uint16_t>(bits & ~bit); }
 
+  // Whether the flow table names this slot for `wanted`: it is in use and not over.
+  bool IsInTable(const wire::FlowKey& wanted) const {
+    return generation != 0 && !Is(kSlotClosed | kSlotLingering) && key == wanted;
+  }
+
   // 2^16 ns: sixteen bits then span 4.3 s, and kMaxArm keeps every entry inside half of that.
   static constexpr int kArmShift = 16;
   static uint16_t ArmUnit(Instant at) { return static_cast<uint16_t>(at.nanos() >> kArmShift); }

@@ -5,24 +5,16 @@
 
 namespace tern::stack {
 
-void Shard::Impl::Settle(uint32_t index, tcp::Effects& effects) {
-  released.Splice(effects.released);
-  if (effects.reply.wanted) [[unlikely]] {
-    const Slot& slot = slots[index];
+void Shard::Impl::SettleRare(uint32_t index, const tcp::Effects& effects) {
+  Slot& slot = slots[index];
+  if (effects.reply.wanted) {
     const tcp::ControlReply& reply = effects.reply;
     SendTcpControl(slot.key, slot.neighbour, {.flags = reply.flags, .seq = reply.seq, .ack = reply.ack});
   }
   if (effects.challenge_withheld) counters.tx_drops.Count(DropReason::kTcpChallengeLimited);
   // RFC 9293 MUST-20: negative advice to IP.
-  if (effects.doubt_route) neighbours.Doubt(slots[index].neighbour, now);
-  // Also when there is nothing to send: what is drained has its deadlines looked at then, once for all that
-  // happens to it until then.
-  if (effects.transmit || (effects.events & tcp::kEventClosed) == 0) MarkDirty(index);
-  if (effects.events != 0) OnEvents(index, effects);
-}
-
-void Shard::Impl::OnEvents(uint32_t index, const tcp::Effects& effects) {
-  Slot& slot = slots[index];
+  if (effects.doubt_route) neighbours.Doubt(slot.neighbour, now);
+  if (effects.transmit || (effects.events & tcp::kEventClosed) == 0) MarkDirty(index, slot);
   if ((effects.events & tcp::kEventConnected) != 0) {
     ++(slot.Is(kSlotPassive) ? counters.accepted : counters.connected);
   }
@@ -30,7 +22,7 @@ void Shard::Impl::OnEvents(uint32_t index, const tcp::Effects& effects) {
                              tcp::kEventPeerClosed | tcp::kEventUrgent | tcp::kEventTrouble;
   const auto told = static_cast<uint16_t>(effects.events & kTold);
   // Who let go is told of the end and of nothing else.
-  if (told != 0 && !slot.conn.Is(tcp::kAppClosed)) QueueEvent(index, told);
+  if (told != 0 && !slot.conn.Is(tcp::kAppClosed)) QueueEvent(index, slot, told);
   if ((effects.events & tcp::kEventClosed) != 0) {
     EndConnection(index, effects.reason);
   } else if ((effects.events & tcp::kEventTimeWait) != 0) {
@@ -38,27 +30,8 @@ void Shard::Impl::OnEvents(uint32_t index, const tcp::Effects& effects) {
   }
 }
 
-void Shard::Impl::QueueEvent(uint32_t index, uint16_t events) {
-  Slot& slot = slots[index];
-  slot.Set(events);
-  if (slot.Is(kSlotEventQueued)) return;
-  if (!slot.Is(kSlotSeen) && HoldBack(index)) return;
-  Tell(index);
-}
-
-// REQUIRES: it is not in the ring.
-void Shard::Impl::Tell(uint32_t index) {
-  slots[index].Set(kSlotEventQueued);
-  event_ring.Push(index);
-}
-
-void Shard::Impl::UpdateTimer(uint32_t index) {
-  Slot& slot = slots[index];
-  const tcp::Connection& conn = slot.conn;
-  const auto now_ticks = static_cast<uint32_t>(now.nanos() >> tcp::Deadline::kShift);
-  const int32_t ahead = tcp::Deadline::TicksAhead(now_ticks, conn.retransmit_at, conn.ack_at, conn.slow_at);
-  if (ahead == tcp::Deadline::kUnset || !slot.ComesBeforeArmed(now_ticks, ahead)) return;
-  const Instant at = std::clamp(tcp::NextDeadline(conn, now), now, now + kMaxArm);
+void Shard::Impl::ArmTimer(uint32_t index, Slot& slot) {
+  const Instant at = std::clamp(tcp::NextDeadline(slot.conn, now), now, now + kMaxArm);
   if (!slot.ComesBeforeArmed(at)) return;
   ++slot.arm_number;
   if (!wheel.Arm(index, slot.WheelGeneration(), at)) {
@@ -70,13 +43,6 @@ void Shard::Impl::UpdateTimer(uint32_t index) {
   if (slot.Is(kSlotArmed)) return;
   slot.Set(kSlotArmed);
   ++armed;
-}
-
-void Shard::Impl::MarkDirty(uint32_t index) {
-  Slot& slot = slots[index];
-  if (slot.Is(kSlotTxQueued)) return;
-  slot.Set(kSlotTxQueued);
-  ports[InterfaceOf(slot)].dirty.PushBack(slots, index);
 }
 
 void Shard::Impl::EndConnection(uint32_t index, tcp::CloseReason reason) {
@@ -112,7 +78,7 @@ void Shard::Impl::Retire(uint32_t index, tcp::CloseReason reason) {
   ++counters.closed;
   if (reason == tcp::CloseReason::kReset || reason == tcp::CloseReason::kRefused) ++counters.resets_received;
   if (slot.Is(kSlotSeen)) {
-    QueueEvent(index, tcp::kEventClosed);
+    QueueEvent(index, slot, tcp::kEventClosed);
     return;
   }
   // The application never heard of it and never will.

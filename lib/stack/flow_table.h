@@ -56,7 +56,7 @@ class FlowTable {
   uint64_t Hash(const wire::FlowKey& key) const {
     // Two words hold an IPv4 tuple. No IPv6 tuple takes this way, so the two inputs cannot be confused.
     if (key.local.IsV4() && key.remote.IsV4()) {
-      return SipHash13(secret_, uint64_t{key.local.v4()} << 32 | key.remote.v4(),
+      return SipHash13(secret_, uint64_t{key.local.raw_v4()} << 32 | key.remote.raw_v4(),
                        uint64_t{key.local_port} << 16 | key.remote_port);
     }
     return SipHash13(secret_, key.Words());

@@ -15,8 +15,6 @@
 namespace tern::stack {
 namespace {
 
-constexpr size_t kUdpHeader = 8;
-
 // RFC 7112 5 for the upper layer's own header, and for IPv4 what RFC 1858 and RFC 3128 ask of TCP: what is
 // decided by the first fragment is all in it.
 bool HoldsUpperHeader(uint8_t protocol, std::span<const uint8_t> body) {

@@ -181,7 +181,6 @@ DropReason Shard::Impl::OnIcmpError(RxPacket& p, const wire::IcmpMessage& messag
 }
 
 DropReason Shard::Impl::InputUdp(RxPacket& p) {
-  constexpr size_t kUdpHeader = 8;
   if (p.body.size() < kUdpHeader) return DropReason::kUdpMalformed;
   const size_t length = wire::LoadBe16(p.body.data() + 4);
   const bool in_pieces = p.rest != nullptr;

@@ -40,12 +40,12 @@ bool Shard::Impl::HoldBack(uint32_t index) {
 // The wait is over, whatever has come: told as if there had been none.
 bool Shard::Impl::AdvanceDeferred() {
   const auto told = [this](uint32_t index, uint32_t generation, Instant) {
-    const Slot* slot = slots.Find(index, generation);
+    Slot* slot = slots.Find(index, generation);
     if (slot == nullptr || !slot->deferred() || slot->Is(kSlotEventQueued)) return Instant::Never();
     // From its upper levels the wheel gives entries too early.
     const Instant end = EndOfDeferral(*slot);
     if (end > now) return end;
-    Tell(index);
+    Tell(index, *slot);
     return Instant::Never();
   };
   return deferrals.Advance(now, kTimersPerCall, told) == kTimersPerCall;
@@ -61,9 +61,9 @@ Instant Shard::Impl::EndOfDeferral(const Slot& slot) {
 void Shard::Impl::TellDeferredOf(uint32_t listener_id) {
   if (deferred == 0) return;
   for (uint32_t i = 0; i < slots.high_water(); ++i) {
-    const Slot& slot = slots[i];
+    Slot& slot = slots[i];
     const bool waits = slot.generation != 0 && slot.deferred() && !slot.Is(kSlotEventQueued);
-    if (waits && static_cast<uint32_t>(slot.user) == listener_id) Tell(i);
+    if (waits && static_cast<uint32_t>(slot.user) == listener_id) Tell(i, slot);
   }
 }
 

@@ -190,7 +190,7 @@ void Shard::Impl::FailWaiters(uint32_t neighbour) {
       EndConnection(i, tcp::CloseReason::kUnreachable);
     } else {
       slot.Set(kSlotBlackhole);
-      MarkDirty(i);
+      MarkDirty(i, slot);
     }
   }
 }

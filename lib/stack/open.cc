@@ -140,8 +140,8 @@ OpenResult Shard::Impl::StartConnection(const ConnectSpec& spec, const wire::Flo
   slot.Set(kSlotSeen);
   if (spec.nodelay) slot.conn.Set(tcp::kNoDelay);
   *handle = {index, slot.generation};
-  MarkDirty(index);
-  UpdateTimer(index);
+  MarkDirty(index, slots[index]);
+  UpdateTimer(index, slots[index]);
   return OpenResult::kOk;
 }
 

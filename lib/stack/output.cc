@@ -9,24 +9,28 @@
 namespace tern::stack {
 namespace {
 
-// The sum of the addresses, folded to 32 bits, for the pseudo-header.
-uint32_t WriteNetwork4(const wire::FlowKey& key, uint32_t length, uint8_t traffic_class, uint8_t ttl,
+// Headers are summed from the values that are stored: reading back what was just written in other pieces
+// would wait for the store buffer.
+
+// Returns the sum of the addresses, for the pseudo-header.
+uint64_t WriteNetwork4(const wire::FlowKey& key, uint32_t length, uint8_t traffic_class, uint8_t ttl,
                        uint8_t* out) {
   const auto total = static_cast<uint16_t>(wire::kIpv4MinHeader + length);
   // RFC 6864 4.1: an atomic datagram (DF set, no fragment) needs no identification.
-  wire::StoreBe64(out,
-                  uint64_t{0x4500} << 48 | uint64_t{traffic_class} << 48 | uint64_t{total} << 32 | 0x4000);
-  wire::StoreBe32(out + 8, uint32_t{ttl} << 24 | uint32_t{wire::kProtocolTcp} << 16);
+  const uint64_t first = wire::NetworkOrder(uint64_t{0x4500} << 48 | uint64_t{traffic_class} << 48 |
+                                            uint64_t{total} << 32 | 0x4000);
+  const uint32_t second = wire::NetworkOrder(uint32_t{ttl} << 24 | uint32_t{wire::kProtocolTcp} << 16);
+  const uint64_t addresses = uint64_t{key.local.raw_v4()} + key.remote.raw_v4();
+  const uint64_t sum = wire::internal::AddCarry(first, addresses + second);
+  wire::StoreRaw(out, first);
+  wire::StoreRaw(out + 8, second);
+  wire::StoreRaw(out + wire::kIpv4ChecksumOffset, static_cast<uint16_t>(~wire::internal::FoldTo16(sum)));
   key.local.StoreV4(out + 12);
   key.remote.StoreV4(out + 16);
-  const uint32_t addresses = wire::internal::FoldTo32(wire::LoadRaw<uint64_t>(out + 12));
-  const uint64_t sum = uint64_t{addresses} + wire::internal::FoldTo32(wire::LoadRaw<uint64_t>(out)) +
-                       wire::LoadRaw<uint32_t>(out + 8);
-  wire::StoreRaw(out + wire::kIpv4ChecksumOffset, static_cast<uint16_t>(~wire::internal::FoldTo16(sum)));
   return addresses;
 }
 
-uint32_t WriteNetwork6(const wire::FlowKey& key, uint32_t length, uint8_t traffic_class, uint8_t ttl,
+uint64_t WriteNetwork6(const wire::FlowKey& key, uint32_t length, uint8_t traffic_class, uint8_t ttl,
                        uint8_t* out) {
   wire::WriteIpv6({.src = key.local,
                    .dst = key.remote,
@@ -35,20 +39,56 @@ uint32_t WriteNetwork6(const wire::FlowKey& key, uint32_t length, uint8_t traffi
                    .hop_limit = ttl,
                    .protocol = wire::kProtocolTcp},
                   out);
-  return wire::internal::SumShort(out + 8, 2 * wire::IpAddress::kSize);
+  const uint64_t local = wire::internal::AddShort(0, key.local.bytes().data(), wire::IpAddress::kSize);
+  return wire::internal::AddShort(local, key.remote.bytes().data(), wire::IpAddress::kSize);
 }
 
-// What goes into the checksum field, in memory order. `sum`: of the pseudo-header.
-uint16_t SegmentChecksum(uint64_t sum, const uint8_t* header, size_t header_length, const TxFrame& frame) {
-  sum = wire::internal::AddShort(sum, header, header_length);
-  if (frame.slice_count == 1) {
-    sum = wire::internal::AddBytes(sum, frame.slices[0].data, frame.slices[0].length);
-  } else if (frame.slice_count != 0) {
-    wire::InetSum text;
-    for (size_t i = 0; i < frame.slice_count; ++i) text.Add({frame.slices[i].data, frame.slices[i].length});
-    sum = wire::internal::AddCarry(sum, wire::NetworkOrder(text.Folded()));
+// Writes the TCP header with a checksum of zero. Returns its sum.
+uint64_t WriteTcp(const wire::FlowKey& key, const tcp::SegmentOut& segment, uint8_t* out, size_t* length) {
+  using wire::NetworkOrder;
+  using wire::StoreRaw;
+  using wire::internal::AddCarry;
+  const wire::TcpOptions& options = segment.options;
+  if (options.has_mss || options.has_wscale || options.sack_permitted || options.sack_count != 0)
+      [[unlikely]] {
+    *length = wire::WriteTcp({.src_port = key.local_port,
+                              .dst_port = key.remote_port,
+                              .seq = segment.seq,
+                              .ack = segment.ack,
+                              .flags = segment.flags,
+                              .window = segment.window,
+                              .urgent = segment.urgent},
+                             options, out);
+    return wire::internal::AddShort(0, out, *length);
   }
-  return static_cast<uint16_t>(~wire::internal::FoldTo16(sum));
+  const size_t header = wire::kTcpMinHeader + (options.has_timestamp ? 12 : 0);
+  const uint64_t first = NetworkOrder(uint64_t{key.local_port} << 48 | uint64_t{key.remote_port} << 32 |
+                                      uint64_t{segment.seq.value()});
+  const uint64_t second = NetworkOrder(uint64_t{segment.ack.value()} << 32 | uint64_t{header / 4} << 28 |
+                                       uint64_t{segment.flags} << 16 | segment.window);
+  const uint32_t urgent = NetworkOrder(uint32_t{segment.urgent});
+  StoreRaw(out, first);
+  StoreRaw(out + 8, second);
+  StoreRaw(out + 16, urgent);
+  uint64_t sum = AddCarry(AddCarry(first, second), urgent);
+  if (options.has_timestamp) {
+    constexpr uint32_t kKind = NetworkOrder(wire::kAlignedTimestamp);
+    const uint64_t values = NetworkOrder(uint64_t{options.tsval} << 32 | options.tsecr);
+    StoreRaw(out + 20, kKind);
+    StoreRaw(out + 24, values);
+    sum = AddCarry(AddCarry(sum, values), kKind);
+  }
+  *length = header;
+  return sum;
+}
+
+uint64_t AddPayload(uint64_t sum, const TxFrame& frame) {
+  if (frame.slice_count == 1)
+    return wire::internal::AddBytes(sum, frame.slices[0].data, frame.slices[0].length);
+  if (frame.slice_count == 0) return sum;
+  wire::InetSum text;
+  for (size_t i = 0; i < frame.slice_count; ++i) text.Add({frame.slices[i].data, frame.slices[i].length});
+  return wire::internal::AddCarry(sum, wire::NetworkOrder(text.Folded()));
 }
 
 }  // namespace
@@ -113,12 +153,12 @@ size_t Shard::Impl::EmitSegments(uint16_t interface, std::span<TxFrame> out) {
     if (!tcp::MayTransmit(slot.conn)) {
       take_turn();
       slot.Clear(kSlotTxQueued);
-      UpdateTimer(index);
+      UpdateTimer(index, slot);
       continue;
     }
     if (!UseNeighbour(slot.neighbour)) {
       take_turn();
-      UpdateTimer(index);
+      UpdateTimer(index, slot);
       neighbours[slot.neighbour].waiting.PushBack(slots, index);
       continue;
     }
@@ -130,7 +170,7 @@ size_t Shard::Impl::EmitSegments(uint16_t interface, std::span<TxFrame> out) {
     } else if (port.round_segments >= kRoundSegments || port.round_octets >= kRoundOctets) {
       port.dirty.PushBack(slots, take_turn());
     }
-    UpdateTimer(index);
+    UpdateTimer(index, slot);
   }
   return count;
 }
@@ -143,7 +183,7 @@ size_t Shard::Impl::DrainConnection(uint32_t index, uint16_t interface, std::spa
   const Neighbour& neighbour = neighbours[slot.neighbour];
   const uint32_t budget = interface_config(interface).tso ? kTsoOctets : 0;
   size_t count = 0;
-  tcp::SegmentOut segment;
+  tcp::SegmentOut& segment = segment_out;
   while (count < out.size() && port.round_segments < kRoundSegments && port.round_octets < kRoundOctets) {
     segment.frame = &out[count];
     if (!tcp::PollTransmit(slot.conn, env, now, budget, segment)) {
@@ -177,13 +217,14 @@ void Shard::Impl::Blackhole(uint32_t index) {
     if (!tcp::PollTransmit(slot.conn, env, now, 0, segment)) break;
     counters.tx_drops.Count(DropReason::kNeighborUnresolved);
   }
-  UpdateTimer(index);
+  UpdateTimer(index, slot);
 }
 
-// Headers from the key, straight into the frame; a TCP header with nothing but a timestamp takes no detour
-// either.
+// Headers from the key, straight into the frame.
 void Shard::Impl::WriteHeaders(const Slot& slot, const Neighbour& neighbour, const tcp::SegmentOut& segment,
                                TxFrame& frame) {
+  using wire::internal::AddCarry;
+  using wire::internal::FoldTo16;
   const InterfaceConfig& own = interface_config(neighbour.interface);
   const wire::FlowKey& key = slot.key;
   // RFC 9293 MUST-48, MUST-49: what the application wants, where it wants something, else the configuration.
@@ -197,27 +238,19 @@ void Shard::Impl::WriteHeaders(const Slot& slot, const Neighbour& neighbour, con
   uint8_t* const network = link + neighbour.link_header_length;
   const bool ipv6 = !key.remote.IsV4();
   uint8_t* const tcp = network + (ipv6 ? wire::kIpv6Header : wire::kIpv4MinHeader);
-  wire::WriteTcpHeader({.src_port = key.local_port,
-                        .dst_port = key.remote_port,
-                        .seq = segment.seq,
-                        .ack = segment.ack,
-                        .flags = segment.flags,
-                        .window = segment.window,
-                        .urgent = segment.urgent},
-                       tcp);
-  const size_t tcp_header =
-      wire::kTcpMinHeader + wire::WriteTcpOptions(segment.options, tcp + wire::kTcpMinHeader);
-  tcp[12] = static_cast<uint8_t>(tcp_header / 4 << 4);
+  size_t tcp_header = 0;
+  const uint64_t header_sum = WriteTcp(key, segment, tcp, &tcp_header);
   const auto length = static_cast<uint32_t>(tcp_header + segment.payload_length);
-  uint64_t sum = ipv6 ? WriteNetwork6(key, length, traffic_class, ttl, network)
-                      : WriteNetwork4(key, length, traffic_class, ttl, network);
-  sum += wire::NetworkOrder(length) + uint64_t{wire::NetworkOrder(uint16_t{wire::kProtocolTcp})};
+  const uint64_t address_sum = ipv6 ? WriteNetwork6(key, length, traffic_class, ttl, network)
+                                    : WriteNetwork4(key, length, traffic_class, ttl, network);
+  const uint64_t pseudo = AddCarry(
+      address_sum, wire::NetworkOrder(length) + uint64_t{wire::NetworkOrder(uint16_t{wire::kProtocolTcp})});
   frame.needs_tcp_checksum = own.tx_tcp_checksum_offload || segment.tso_segment != 0;
-  if (frame.needs_tcp_checksum) {
-    wire::StoreRaw(tcp + wire::kTcpChecksumOffset, wire::internal::FoldTo16(sum));
-  } else {
-    wire::StoreRaw(tcp + wire::kTcpChecksumOffset, SegmentChecksum(sum, tcp, tcp_header, frame));
-  }
+  const uint16_t checksum =
+      frame.needs_tcp_checksum
+          ? FoldTo16(pseudo)
+          : static_cast<uint16_t>(~FoldTo16(AddPayload(AddCarry(pseudo, header_sum), frame)));
+  wire::StoreRaw(tcp + wire::kTcpChecksumOffset, checksum);
   frame.needs_ip_checksum = own.tx_ip_checksum_offload && !ipv6;
   frame.is_ipv6 = ipv6;
   frame.l2_length = neighbour.link_header_length;

@@ -238,7 +238,7 @@ DropReason Shard::Impl::Begin(uint32_t index, RxPacket& p) {
     ++listener->unaccepted;
     if (listener->nodelay) slot.conn.Set(tcp::kNoDelay);
   }
-  const DropReason drop = OnConnection(index, p);
+  const DropReason drop = OnConnection(index, slot, p);
   // The entry's checks are TCP's own, so this cannot be; if it were, nothing would ever wake the connection.
   if (slot.conn.state == tcp::State::kSynReceived) Abort(index);
   return drop;

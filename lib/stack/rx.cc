@@ -41,7 +41,10 @@ void Shard::Impl::InputBurst(std::span<RxFrame> frames, uint16_t interface) {
     flows.Prefetch(p.hash);
     ++segments;
   }
-  for (size_t i = 0; i < segments; ++i) PrefetchFlow(flows.FirstCandidate(burst[i].hash));
+  for (size_t i = 0; i < segments; ++i) {
+    burst[i].candidate = flows.FirstCandidate(burst[i].hash);
+    PrefetchFlow(burst[i].candidate);
+  }
   for (size_t i = 0; i < segments; ++i) {
     RxPacket& p = burst[i];
     Finish(p, p.rest == nullptr ? InputTcp(p) : InputTcpInPieces(p));

@@ -117,8 +117,6 @@ bool Shard::Impl::ParseCommon(const RxFrame& frame, const InterfaceConfig& own, 
   p.buffer = buffer;
   p.link_group = false;
   p.ipv6 = type == kNetIpv6;
-  p.src = p.key.remote;
-  p.dst = p.key.local;
   tcp::SegmentView& segment = p.segment;
   segment.seq = SeqNum(wire::LoadBe32(tcp + 4));
   segment.ack = SeqNum(wire::LoadBe32(tcp + 8));

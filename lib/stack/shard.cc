@@ -169,7 +169,8 @@ tcp::SendResult Shard::Send(ConnHandle handle, BufferChain& data, Instant now) {
   if (slot == nullptr) return tcp::SendResult::kNotOpen;
   tcp::Effects effects;
   const tcp::SendResult result = tcp::Send(slot->conn, impl_->env, data, now, effects);
-  impl_->Settle(handle.slot, effects);
+  impl_->released.Splice(effects.released);
+  if (effects.transmit) impl_->MarkDirty(handle.slot, *slot);
   return result;
 }
 

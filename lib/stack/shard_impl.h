@@ -36,6 +36,8 @@
 
 namespace tern::stack {
 
+inline constexpr size_t kUdpHeader = 8;  // RFC 768
+
 // One frame of a burst between the stages of Input.
 struct RxPacket {
   Buffer* buffer =
@@ -61,6 +63,7 @@ struct RxPacket {
   uint32_t identification = 0;  // of its fragments
   // TCP only.
   uint64_t hash = 0;
+  FlowId candidate;  // what the hash alone suggests; the key decides
   wire::FlowKey key;
   tcp::SegmentView segment;
 };
@@ -141,9 +144,13 @@ struct Shard::Impl {
 
   // ---- tcp_input.cc ----
   FlowId FindFlow(const wire::FlowKey& key, uint64_t hash) const;
-  void PrefetchFlow(FlowId id) const;
+  void PrefetchFlow(FlowId id) const {
+    if (id.kind() != FlowKind::kConnection) return;
+    const auto* line = reinterpret_cast<const uint8_t*>(&slots[id.index()]);
+    for (size_t offset = 0; offset < sizeof(Slot); offset += 64) __builtin_prefetch(line + offset, 1);
+  }
   DropReason InputTcp(RxPacket& p);
-  DropReason OnConnection(uint32_t index, RxPacket& p);
+  DropReason OnConnection(uint32_t index, Slot& slot, RxPacket& p);
   DropReason OnNoFlow(RxPacket& p);
   DropReason OnTimeWait(uint32_t index, RxPacket& p);
   DropReason RefuseSegment(const RxPacket& p, DropReason why);
@@ -196,12 +203,44 @@ struct Shard::Impl {
   Instant EndOfDeferral(const Slot& slot);
 
   // ---- connections.cc: what follows from what TCP did ----
-  void Settle(uint32_t index, tcp::Effects& effects);
-  void OnEvents(uint32_t index, const tcp::Effects& effects);
-  void QueueEvent(uint32_t index, uint16_t events);
-  void Tell(uint32_t index);
-  void UpdateTimer(uint32_t index);
-  void MarkDirty(uint32_t index);
+  void Settle(uint32_t index, Slot& slot, tcp::Effects& effects) {
+    released.Splice(effects.released);
+    const bool rare = effects.reply.wanted || effects.challenge_withheld || effects.doubt_route;
+    if (rare || (effects.events & ~tcp::kEventReadable) != 0) [[unlikely]] {
+      SettleRare(index, effects);
+      return;
+    }
+    // Also when there is nothing to send: what is drained has its deadlines looked at then, once for all that
+    // happens to it until then.
+    MarkDirty(index, slot);
+    if (effects.events != 0 && !slot.conn.Is(tcp::kAppClosed)) QueueEvent(index, slot, tcp::kEventReadable);
+  }
+  void Settle(uint32_t index, tcp::Effects& effects) { Settle(index, slots[index], effects); }
+  void SettleRare(uint32_t index, const tcp::Effects& effects);
+  void QueueEvent(uint32_t index, Slot& slot, uint16_t events) {
+    slot.Set(events);
+    if (slot.Is(kSlotEventQueued)) return;
+    if (!slot.Is(kSlotSeen) && HoldBack(index)) return;
+    Tell(index, slot);
+  }
+  // REQUIRES: it is not in the ring.
+  void Tell(uint32_t index, Slot& slot) {
+    slot.Set(kSlotEventQueued);
+    event_ring.Push(index);
+  }
+  void UpdateTimer(uint32_t index, Slot& slot) {
+    const tcp::Connection& conn = slot.conn;
+    const auto now_ticks = static_cast<uint32_t>(now.nanos() >> tcp::Deadline::kShift);
+    const int32_t ahead = tcp::Deadline::TicksAhead(now_ticks, conn.retransmit_at, conn.ack_at, conn.slow_at);
+    if (ahead == tcp::Deadline::kUnset || !slot.ComesBeforeArmed(now_ticks, ahead)) return;
+    ArmTimer(index, slot);
+  }
+  void ArmTimer(uint32_t index, Slot& slot);
+  void MarkDirty(uint32_t index, Slot& slot) {
+    if (slot.Is(kSlotTxQueued)) return;
+    slot.Set(kSlotTxQueued);
+    ports[InterfaceOf(slot)].dirty.PushBack(slots, index);
+  }
   // CLOSED, or as good as: keeps the slot while received data waits for the application, else retires it.
   void EndConnection(uint32_t index, tcp::CloseReason reason);
   void Retire(uint32_t index, tcp::CloseReason reason);
@@ -228,7 +267,10 @@ struct Shard::Impl {
   uint16_t LinkMss(const wire::FlowKey& key, uint16_t interface) const;
 
   // ---- app.cc ----
-  Slot* Live(ConnHandle handle);
+  Slot* Live(ConnHandle handle) {
+    Slot* slot = slots.Find(handle.slot, handle.generation);
+    return slot != nullptr && !slot->Is(kSlotClosed) ? slot : nullptr;
+  }
   void AfterRead(uint32_t index, tcp::Effects& effects);
   uint32_t Receive(ConnHandle handle, uint32_t max_octets, BufferChain& out, bool* ended);
   uint32_t Discard(ConnHandle handle, uint32_t octets);
@@ -357,6 +399,7 @@ struct Shard::Impl {
   tcp::ChallengeLimit challenges;
   ShardCounters counters;
   std::array<RxPacket, kBurst> burst;
+  tcp::SegmentOut segment_out;  // scratch of DrainConnection
 };
 
 }  // namespace tern::stack

@@ -17,7 +17,7 @@ void Shard::CloseWithin(ConnHandle handle, Duration limit, Instant now) {
   slot = impl_->Live(handle);
   if (slot == nullptr) return;
   tcp::BoundClose(slot->conn, limit, now);
-  impl_->UpdateTimer(handle.slot);
+  impl_->UpdateTimer(handle.slot, *slot);
 }
 
 void Shard::SetCork(ConnHandle handle, bool on) {
@@ -52,7 +52,7 @@ void Shard::SetKeepalive(ConnHandle handle, const tcp::KeepaliveTimes* times, In
   Slot* slot = impl_->Live(handle);
   if (slot == nullptr) return;
   tcp::SetKeepalive(slot->conn, impl_->env, times, now);
-  impl_->UpdateTimer(handle.slot);
+  impl_->UpdateTimer(handle.slot, *slot);
 }
 
 void Shard::SetUserTimeout(ConnHandle handle, Duration timeout) {

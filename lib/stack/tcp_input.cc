@@ -21,18 +21,15 @@ FlowId Shard::Impl::FindFlow(const wire::FlowKey& key, uint64_t hash) const {
   });
 }
 
-void Shard::Impl::PrefetchFlow(FlowId id) const {
-  if (id.kind() != FlowKind::kConnection) return;
-  const auto* line = reinterpret_cast<const uint8_t*>(&slots[id.index()]);
-  for (size_t offset = 0; offset < sizeof(Slot); offset += 64) __builtin_prefetch(line + offset, 1);
-}
-
 DropReason Shard::Impl::InputTcp(RxPacket& p) {
-  const FlowId id = FindFlow(p.key, p.hash);
+  // The candidate is as old as the burst: what it named may have ended since, and its slot be another's.
+  FlowId id = p.candidate;
+  const bool fits = id.kind() == FlowKind::kConnection && slots[id.index()].IsInTable(p.key);
+  if (!fits) id = FindFlow(p.key, p.hash);
   DropReason drop = DropReason::kNone;
   switch (id.kind()) {
     case FlowKind::kConnection:
-      drop = OnConnection(id.index(), p);
+      drop = OnConnection(id.index(), slots[id.index()], p);
       break;
     case FlowKind::kHalfOpen:
       drop = OnHalfOpen(id.index(), p);
@@ -49,13 +46,13 @@ DropReason Shard::Impl::InputTcp(RxPacket& p) {
   return drop;
 }
 
-DropReason Shard::Impl::OnConnection(uint32_t index, RxPacket& p) {
-  tcp::Connection& conn = slots[index].conn;
+DropReason Shard::Impl::OnConnection(uint32_t index, Slot& slot, RxPacket& p) {
+  tcp::Connection& conn = slot.conn;
   tcp::Effects effects;
   const uint32_t queued = conn.rcv_queued;
   tcp::OnSegment(conn, env, p.segment, now, effects);
   counters.rx_payload += conn.rcv_queued - queued;
-  Settle(index, effects);
+  Settle(index, slot, effects);
   return effects.dropped ? effects.drop_reason : DropReason::kNone;
 }
 
@@ -84,9 +81,10 @@ DropReason Shard::Impl::OnTimeWait(uint32_t index, RxPacket& p) {
 
 // RFC 9293 3.10.7.1 and 3.10.7.2: CLOSED and LISTEN.
 DropReason Shard::Impl::OnNoFlow(RxPacket& p) {
-  if (const DropReason drop = CheckSource(p.src); drop != DropReason::kNone) return drop;
-  if (!addresses.IsOurs(p.dst)) {
-    const bool group = p.dst.IsMulticast() || addresses.IsBroadcast(p.dst);
+  if (const DropReason drop = CheckSource(p.key.remote); drop != DropReason::kNone) return drop;
+  const wire::IpAddress& dst = p.key.local;
+  if (!addresses.IsOurs(dst)) {
+    const bool group = dst.IsMulticast() || addresses.IsBroadcast(dst);
     return group ? DropReason::kTcpNotUnicast : DropReason::kIpNotOurs;
   }
   if (p.segment.Has(wire::kRst)) return DropReason::kTcpNoConnection;

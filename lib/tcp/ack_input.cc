@@ -10,25 +10,6 @@
 namespace tern::tcp {
 namespace {
 
-// Send buffers that end at or before SND.UNA go back as one chain.
-void ReleaseAcked(const Context& ctx) {
-  Connection& conn = ctx.conn;
-  while (Buffer* front = RingFront(conn.tx_tail)) {
-    const SeqNum end = SeqNum(front->tag) + front->length;
-    if (end.After(conn.snd_una)) break;
-    if (front == conn.tx_next) conn.tx_next = RingNext(conn.tx_tail, front);
-    if (conn.Is(kSlowPathOnly) && ctx.cold().resend_hint == front) ctx.cold().resend_hint = nullptr;
-    ctx.effects.released.PushBack(RingPop(conn.tx_tail));
-  }
-  // A writer that was cut short hears of room when a third of the buffer is free: not for every segment.
-  if (!conn.Is(kWritableOwed)) return;
-  const uint32_t used = conn.snd_una.DistanceTo(conn.snd_end);
-  if (FinAcked(conn) || used <= ctx.config().send_buffer / 3 * 2) {
-    conn.Clear(kWritableOwed);
-    ctx.effects.events |= kEventWritable;
-  }
-}
-
 void SampleRtt(const Context& ctx, const SegmentView& segment, const AckResult& acked) {
   Connection& conn = ctx.conn;
   if (acked.has_rtt) {
@@ -37,31 +18,6 @@ void SampleRtt(const Context& ctx, const SegmentView& segment, const AckResult& 
     // RFC 7323 4.1: the echo tells which transmission was answered, where Karn's rule alone could not.
     const Duration age = TimestampAge(ctx.now, conn.ts_offset, segment.options.tsecr);
     if (age >= Duration::Zero()) conn.rtt.Update(age);
-  }
-}
-
-// RFC 9293 3.10.7.4, fifth: SND.WND from a segment that is not older than the one it was last taken from.
-void UpdateSendWindow(const Context& ctx, const SegmentView& segment) {
-  Connection& conn = ctx.conn;
-  if (!WindowUpdateIsNewer(segment.seq, segment.ack, conn.snd_wl1, conn.snd_wl2)) return;
-  const uint32_t window = static_cast<uint32_t>(segment.window) << conn.snd_scale;
-  const bool opened = window > conn.snd_wnd;
-  conn.snd_wl1 = segment.seq;
-  conn.snd_wl2 = segment.ack;
-  conn.snd_wnd = window;
-  if (!opened) return;
-  ctx.effects.transmit = true;
-  ColdState& cold = ctx.cold();
-  cold.snd_wnd_max = std::max(cold.snd_wnd_max, window);
-  if (!conn.Is(kPersisting)) return;
-  // The peer's window was closed, and what probed it was thrown away there: send it again without delay, and
-  // without blaming the network.
-  conn.Clear(kPersisting | kProbePending);
-  conn.retransmit_at.Clear();
-  cold.backoff = 0;
-  if (!conn.records.empty()) {
-    cold.scoreboard.OnTimeout(*ctx.env.records, conn.records);
-    conn.retransmit_at.Set(ctx.now + CurrentRto(conn, ctx.env));
   }
 }
 
@@ -78,18 +34,6 @@ SackUpdate TakeSack(const Context& ctx, const SegmentView& segment) {
       *ctx.env.records, conn.records, std::span(blocks.data(), count), conn.snd_una, conn.snd_nxt);
   if (update.newly_sacked != 0) conn.Set(kSlowPathOnly);
   return update;
-}
-
-// Whether cwnd, and not the application or the peer, held sending back before this ACK (RFC 7661 3). A window
-// that is not half used needs no look at the cold state.
-void GrowWindow(const Context& ctx, uint32_t flight_before, uint32_t delivered) {
-  Connection& conn = ctx.conn;
-  if (delivered == 0 || flight_before < conn.cwnd / 2) return;
-  ColdState& cold = ctx.cold();
-  const bool limited = InSlowStart(cold.congestion, conn.cwnd) || flight_before + 2u * conn.mss >= conn.cwnd;
-  const AckSample sample{
-      .now = ctx.now, .srtt = conn.rtt.srtt(), .acked = delivered, .cwnd_limited = limited};
-  conn.cwnd = OnAck(cold.congestion, conn.cwnd, sample);
 }
 
 // RFC 6582 3.2 step 3 (and RFC 6675 5): SND.UNA moved while loss is being repaired.
@@ -159,7 +103,8 @@ void RestartTimer(const Context& ctx) {
   }
 }
 
-// SND.UNA moves to SEG.ACK. Returns the octets delivered that no SACK had reported before.
+}  // namespace
+
 uint32_t Advance(const Context& ctx, const SegmentView& segment) {
   Connection& conn = ctx.conn;
   const AckResult acked = conn.records.AckTo(*ctx.env.records, segment.ack);
@@ -170,39 +115,52 @@ uint32_t Advance(const Context& ctx, const SegmentView& segment) {
     cold.backoff = 0;
   }
   ReleaseAcked(ctx);
+  if (conn.Is(kWritableOwed)) TellOfSendRoom(ctx);
   SampleRtt(ctx, segment, acked);
   if (Unsent(conn) != 0 || conn.Is(kFinQueued)) ctx.effects.transmit = true;
   return acked.acked - acked.sacked;
 }
 
-// An ACK that moves SND.UNA while nothing is wrong and nothing is reported: TakeAck without what cannot
-// apply.
-void TakePlainAck(const Context& ctx, const SegmentView& segment) {
+void TellOfSendRoom(const Context& ctx) {
   Connection& conn = ctx.conn;
-  const uint32_t flight_before = conn.snd_una.DistanceTo(conn.snd_nxt);
-  uint32_t delivered = conn.snd_una.DistanceTo(segment.ack);
-  if (Instant sent_at; conn.records.AckOnly(*ctx.env.records, segment.ack, &sent_at)) {
-    conn.snd_una = segment.ack;
-    ReleaseAcked(ctx);
-    conn.rtt.Update(ctx.now - sent_at);
-    if (Unsent(conn) != 0 || conn.Is(kFinQueued)) ctx.effects.transmit = true;
-  } else {
-    delivered = Advance(ctx, segment);
+  const uint32_t used = conn.snd_una.DistanceTo(conn.snd_end);
+  if (FinAcked(conn) || used <= ctx.config().send_buffer / 3 * 2) {
+    conn.Clear(kWritableOwed);
+    ctx.effects.events |= kEventWritable;
   }
-  UpdateSendWindow(ctx, segment);
-  GrowWindow(ctx, flight_before, delivered);
-  RestartTimer(ctx);
 }
 
-}  // namespace
+void OnWindowOpened(const Context& ctx) {
+  Connection& conn = ctx.conn;
+  ctx.effects.transmit = true;
+  ColdState& cold = ctx.cold();
+  cold.snd_wnd_max = std::max(cold.snd_wnd_max, conn.snd_wnd);
+  if (!conn.Is(kPersisting)) return;
+  // The peer's window was closed, and what probed it was thrown away there: send it again without delay, and
+  // without blaming the network.
+  conn.Clear(kPersisting | kProbePending);
+  conn.retransmit_at.Clear();
+  cold.backoff = 0;
+  if (!conn.records.empty()) {
+    cold.scoreboard.OnTimeout(*ctx.env.records, conn.records);
+    conn.retransmit_at.Set(ctx.now + CurrentRto(conn, ctx.env));
+  }
+}
+
+void GrowWindow(const Context& ctx, uint32_t flight_before, uint32_t delivered) {
+  Connection& conn = ctx.conn;
+  // A window that is not half used needs no look at the cold state.
+  if (delivered == 0 || flight_before < conn.cwnd / 2) return;
+  ColdState& cold = ctx.cold();
+  const bool limited = InSlowStart(cold.congestion, conn.cwnd) || flight_before + 2u * conn.mss >= conn.cwnd;
+  const AckSample sample{
+      .now = ctx.now, .srtt = conn.rtt.srtt(), .acked = delivered, .cwnd_limited = limited};
+  conn.cwnd = OnAck(cold.congestion, conn.cwnd, sample);
+}
 
 void TakeAck(const Context& ctx, const SegmentView& segment) {
   Connection& conn = ctx.conn;
   const bool advances = segment.ack.After(conn.snd_una);
-  if (advances && !conn.Is(kSlowPathOnly) && segment.options.sack_count == 0) {
-    TakePlainAck(ctx, segment);
-    return;
-  }
   const uint32_t flight_before = conn.snd_una.DistanceTo(conn.snd_nxt);
   const uint32_t window = static_cast<uint32_t>(segment.window) << conn.snd_scale;
   const bool duplicate = !advances && IsDuplicateAck({.ack = segment.ack,

@@ -122,16 +122,6 @@ void Terminate(Connection& conn, CloseReason reason, Effects& effects) {
   effects.reason = reason;
 }
 
-Duration CurrentRto(const Connection& conn, const Environment& env) {
-  const TcpConfig& config = *env.config;
-  const RtoLimits limits{.min = config.rto_min,
-                         .max = config.rto_max,
-                         .initial = config.rto_initial,
-                         .granularity = Duration::Nanos(int64_t{1} << Deadline::kShift)};
-  const unsigned backoff = conn.Is(kSlowPathOnly) ? (*env.cold)[conn.cold].backoff : 0;
-  return conn.rtt.Rto(limits, backoff);
-}
-
 void RefreshSlowPath(const Context& ctx) {
   Connection& conn = ctx.conn;
   ColdState& cold = ctx.cold();

@@ -12,17 +12,6 @@ namespace {
 constexpr uint32_t kReassemblyCostFactor = 2;
 constexpr uint32_t kLeastReassemblyCost = 64 * 1024;
 
-void QueueReceived(const Context& ctx, Buffer* buffer) {
-  Connection& conn = ctx.conn;
-  conn.rcv_queued += buffer->length;
-  if (conn.rx_tail != nullptr && TryCoalesce(conn.rx_tail, buffer)) {
-    ctx.effects.released.PushBack(buffer);
-  } else {
-    RingPush(conn.rx_tail, buffer);
-  }
-  ctx.effects.events |= kEventReadable;
-}
-
 // RFC 9293 3.10.7.4, eighth: everything before the FIN has been taken.
 void TakeFin(const Context& ctx) {
   Connection& conn = ctx.conn;
@@ -91,15 +80,6 @@ void QueueEarlyText(const Context& ctx, SegmentView& segment) {
 
 void DeliverEarlyText(const Context& ctx) {
   if (!ctx.cold().reassembly.empty()) DeliverHeld(ctx);
-}
-
-void TakeInOrder(const Context& ctx, Buffer* buffer) {
-  Connection& conn = ctx.conn;
-  const uint32_t length = buffer->length;
-  conn.rcv_nxt += length;
-  QueueReceived(ctx, buffer);
-  if (conn.Is(kSlowPathOnly)) PullUrgent(ctx);
-  NoteAckDecision(ctx, conn.ack_debt.OnInOrder(length, conn.mss));
 }
 
 void TakeText(const Context& ctx, SegmentView& segment) {

@@ -5,7 +5,10 @@
 #include <algorithm>
 #include <cstdint>
 
+#include "tcp/buffer_ring.h"
+#include "tcp/coalesce.h"
 #include "tcp/connection.h"
+#include "tcp/rx_acceptable.h"
 #include "tcp/window.h"
 
 namespace tern::tcp {
@@ -31,8 +34,6 @@ void Establish(const Context& ctx);
 // What the step into TIME-WAIT starts: both streams have ended and the peer's FIN is (about to be)
 // acknowledged.
 void EnterTimeWait(const Context& ctx);
-// The timeout in force, back-off included.
-Duration CurrentRto(const Connection& conn, const Environment& env);
 // Works out anew whether segments may take the fast path.
 void RefreshSlowPath(const Context& ctx);
 
@@ -67,6 +68,20 @@ inline ReceiveWindow WindowState(const Connection& conn) {
           .rmss = conn.mss,
           .shift = conn.rcv_scale};
 }
+// The timeout in force, back-off included.
+inline Duration CurrentRto(const Connection& conn, const Environment& env) {
+  const TcpConfig& config = *env.config;
+  const RtoLimits limits{.min = config.rto_min,
+                         .max = config.rto_max,
+                         .initial = config.rto_initial,
+                         .granularity = Duration::Nanos(int64_t{1} << Deadline::kShift)};
+  const unsigned backoff = conn.Is(kSlowPathOnly) ? (*env.cold)[conn.cold].backoff : 0;
+  return conn.rtt.Rto(limits, backoff);
+}
+// RFC 6298 5.1.
+inline void StartRetransmitTimer(Connection& conn, const Environment& env, Instant now) {
+  if (!conn.retransmit_at.IsSet()) conn.retransmit_at.Set(now + CurrentRto(conn, env));
+}
 inline uint32_t CoarseClock(Instant now) { return static_cast<uint32_t>(now.nanos() >> 30); }
 
 // ---- ack_input.cc ----
@@ -74,13 +89,45 @@ inline uint32_t CoarseClock(Instant now) { return static_cast<uint32_t>(now.nano
 // RFC 9293 3.10.7.4, fifth: SND.UNA, the window, SACK, recovery, timers. The ACK number is known to be
 // plausible.
 void TakeAck(const Context& ctx, const SegmentView& segment);
+// Parts of it that the fast path shares.
+// Send buffers that end at or before SND.UNA go back as one chain.
+inline void ReleaseAcked(const Context& ctx) {
+  Connection& conn = ctx.conn;
+  while (Buffer* front = RingFront(conn.tx_tail)) {
+    const SeqNum end = SeqNum(front->tag) + front->length;
+    if (end.After(conn.snd_una)) break;
+    if (front == conn.tx_next) conn.tx_next = RingNext(conn.tx_tail, front);
+    if (conn.Is(kSlowPathOnly) && ctx.cold().resend_hint == front) ctx.cold().resend_hint = nullptr;
+    ctx.effects.released.PushBack(RingPop(conn.tx_tail));
+  }
+}
+// A writer that was cut short hears of room when a third of the buffer is free: not for every segment.
+void TellOfSendRoom(const Context& ctx);
+// SEG.WND opened the window from what it was: the rare part of taking it.
+void OnWindowOpened(const Context& ctx);
+// RFC 9293 3.10.7.4, fifth: SND.WND from a segment that is not older than the one it was last taken from.
+inline void UpdateSendWindow(const Context& ctx, const SegmentView& segment) {
+  Connection& conn = ctx.conn;
+  if (!WindowUpdateIsNewer(segment.seq, segment.ack, conn.snd_wl1, conn.snd_wl2)) return;
+  const uint32_t window = static_cast<uint32_t>(segment.window) << conn.snd_scale;
+  const bool opened = window > conn.snd_wnd;
+  conn.snd_wl1 = segment.seq;
+  conn.snd_wl2 = segment.ack;
+  conn.snd_wnd = window;
+  if (opened) OnWindowOpened(ctx);
+}
+// SND.UNA moves to SEG.ACK. Returns the octets delivered that no SACK had reported before.
+uint32_t Advance(const Context& ctx, const SegmentView& segment);
+// cwnd grows when it was what held sending back before this ACK (RFC 7661 3). `flight_before`: octets then in
+// flight.
+void GrowWindow(const Context& ctx, uint32_t flight_before, uint32_t delivered);
 
 // ---- data_input.cc ----
 
 // RFC 9293 3.10.7.4, seventh and eighth: the text, then FIN.
 void TakeText(const Context& ctx, SegmentView& segment);
 // In-order data for the application; `buffer` is exactly the payload at RCV.NXT.
-void TakeInOrder(const Context& ctx, Buffer* buffer);
+inline void TakeInOrder(const Context& ctx, Buffer* buffer);
 // After the application read: tells the peer where that is worth a segment.
 inline void NoteWindowOpened(Connection& conn, Effects& effects) {
   if (conn.Is(kFinReceived) || !UpdateWorthSending(WindowState(conn))) return;
@@ -127,8 +174,42 @@ void OweChallenge(const Context& ctx);
 // RFC 9293 3.10.7.4, first: an ACK for a segment that has no place in the window.
 void OweAckOfUnacceptable(const Context& ctx, const SegmentView& segment);
 
+inline void QueueReceived(const Context& ctx, Buffer* buffer) {
+  Connection& conn = ctx.conn;
+  conn.rcv_queued += buffer->length;
+  if (conn.rx_tail != nullptr && TryCoalesce(conn.rx_tail, buffer)) {
+    ctx.effects.released.PushBack(buffer);
+  } else {
+    RingPush(conn.rx_tail, buffer);
+  }
+  ctx.effects.events |= kEventReadable;
+}
+inline void TakeInOrder(const Context& ctx, Buffer* buffer) {
+  Connection& conn = ctx.conn;
+  const uint32_t length = buffer->length;
+  conn.rcv_nxt += length;
+  QueueReceived(ctx, buffer);
+  if (conn.Is(kSlowPathOnly)) PullUrgent(ctx);
+  NoteAckDecision(ctx, conn.ack_debt.OnInOrder(length, conn.mss));
+}
+
 // ---- rx_handshake.cc, rx_established.cc ----
 
+// TS.Recent (RFC 7323 4.3) from an acceptable segment.
+inline void FollowTimestamp(const Context& ctx, const SegmentView& segment) {
+  // 2^30 ns a unit, 24 days (RFC 7323 5.5).
+  constexpr uint32_t kPawsHorizonCoarse = static_cast<uint32_t>(kPawsHorizon.nanos() >> 30);
+  Connection& conn = ctx.conn;
+  if (!segment.options.has_timestamp) return;
+  const bool stale = CoarseClock(ctx.now) - conn.ts_recent_at > kPawsHorizonCoarse;
+  if (TsRecentFollows(segment.options.tsval, conn.ts_recent, stale, segment.seq, conn.last_ack_sent)) {
+    conn.ts_recent = segment.options.tsval;
+    conn.ts_recent_at = CoarseClock(ctx.now);
+  }
+}
+
+// Any segment, in any state, the long way.
+void InputSlow(const Context& ctx, SegmentView& segment);
 void InputSynSent(const Context& ctx, SegmentView& segment);
 void InputSynchronized(const Context& ctx, SegmentView& segment);
 

@@ -35,12 +35,6 @@ bool PawsRejects(uint32_t seg_tsval, uint32_t ts_recent, Duration ts_recent_age)
   return static_cast<int32_t>(seg_tsval - ts_recent) < 0 && ts_recent_age <= kPawsHorizon;
 }
 
-bool TsRecentFollows(uint32_t seg_tsval, uint32_t ts_recent, bool ts_recent_stale, SeqNum seg_seq,
-                     SeqNum last_ack_sent) {
-  const bool not_older = static_cast<int32_t>(seg_tsval - ts_recent) >= 0;
-  return (not_older || ts_recent_stale) && seg_seq.AtOrBefore(last_ack_sent);
-}
-
 RstVerdict JudgeRst(SeqNum seg_seq, SeqNum rcv_nxt, uint32_t rcv_wnd) {
   if (seg_seq == rcv_nxt) return RstVerdict::kReset;
   return seg_seq.InWindow(rcv_nxt, rcv_wnd) ? RstVerdict::kChallenge : RstVerdict::kDrop;

@@ -38,8 +38,11 @@ inline constexpr Duration kPawsHorizon = Duration::Seconds(24 * 24 * 3600);
 bool PawsRejects(uint32_t seg_tsval, uint32_t ts_recent, Duration ts_recent_age);
 
 // RFC 7323 4.3 (2): TS.Recent follows the segment that the next ACK will echo: one that covers Last.ACK.sent.
-bool TsRecentFollows(uint32_t seg_tsval, uint32_t ts_recent, bool ts_recent_stale, SeqNum seg_seq,
-                     SeqNum last_ack_sent);
+inline bool TsRecentFollows(uint32_t seg_tsval, uint32_t ts_recent, bool ts_recent_stale, SeqNum seg_seq,
+                            SeqNum last_ack_sent) {
+  const bool not_older = static_cast<int32_t>(seg_tsval - ts_recent) >= 0;
+  return (not_older || ts_recent_stale) && seg_seq.AtOrBefore(last_ack_sent);
+}
 
 // ---- Blind attacks (RFC 5961) ----
 

@@ -1,5 +1,5 @@
-// Segments of synchronized connections: RFC 9293 3.10.7.4, its steps in its own order, and the fast path that
-// takes their place when nothing but in-order data or a plain ACK has come.
+// Segments of synchronized connections: RFC 9293 3.10.7.4, its steps in its own order. What takes their place
+// when nothing but in-order data or a plain ACK has come is in fast_path.cc.
 #include <utility>
 
 #include "tcp/internal.h"
@@ -8,52 +8,9 @@
 namespace tern::tcp {
 namespace {
 
-// 2^30 ns a unit, 24 days (RFC 7323 5.5).
-constexpr uint32_t kPawsHorizonCoarse = static_cast<uint32_t>(kPawsHorizon.nanos() >> 30);
-
 Duration TsRecentAge(const Context& ctx) {
   const uint32_t units = CoarseClock(ctx.now) - ctx.conn.ts_recent_at;
   return Duration::Nanos(static_cast<int64_t>(units) << 30);
-}
-
-void FollowTimestamp(const Context& ctx, const SegmentView& segment) {
-  Connection& conn = ctx.conn;
-  if (!segment.options.has_timestamp) return;
-  const bool stale = CoarseClock(ctx.now) - conn.ts_recent_at > kPawsHorizonCoarse;
-  if (TsRecentFollows(segment.options.tsval, conn.ts_recent, stale, segment.seq, conn.last_ack_sent)) {
-    conn.ts_recent = segment.options.tsval;
-    conn.ts_recent_at = CoarseClock(ctx.now);
-  }
-}
-
-// ---- The fast path ----
-
-// In ESTABLISHED, with nothing unusual going on in either direction, is this exactly the next data or a plain
-// ACK of something in flight, well timestamped? Everything asked here is answered from the hot state.
-bool FastPathApplies(const Context& ctx, const SegmentView& segment) {
-  const Connection& conn = ctx.conn;
-  if (conn.state != State::kEstablished || conn.Is(kSlowPathOnly) || !ctx.env.fast_path) return false;
-  if ((segment.flags & ~wire::kPsh) != wire::kAck || segment.seq != conn.rcv_nxt) return false;
-  if (conn.Is(kUseTimestamps) != segment.options.has_timestamp || segment.options.sack_count != 0)
-    return false;
-  // PAWS (RFC 7323 5.3) can only object to a timestamp that went back.
-  if (segment.options.has_timestamp && SeqNum(segment.options.tsval).Before(SeqNum(conn.ts_recent)))
-    return false;
-  if (segment.payload_length > ReceiveWindowSize(conn)) return false;
-  const bool advances = segment.ack.After(conn.snd_una) && segment.ack.AtOrBefore(conn.snd_nxt);
-  // An ACK that neither moves nor comes with data may be a duplicate or a window update: the slow path knows.
-  return advances || (segment.ack == conn.snd_una && segment.payload_length != 0);
-}
-
-void RunFastPath(const Context& ctx, SegmentView& segment) {
-  FollowTimestamp(ctx, segment);
-  TakeAck(ctx, segment);
-  if (segment.payload_length == 0) return;
-  // Only a record of loss that this very ACK uncovered could stand against it.
-  if (ctx.conn.Is(kSlowPathOnly)) return TakeText(ctx, segment);
-  Buffer* buffer = segment.payload;
-  segment.payload = nullptr;
-  TakeInOrder(ctx, buffer);
 }
 
 // ---- The steps ----
@@ -207,13 +164,11 @@ void InputSynchronized(const Context& ctx, SegmentView& segment) {
   TakeText(ctx, segment);
 }
 
-void OnSegment(Connection& conn, Environment& env, SegmentView& segment, Instant now, Effects& effects) {
-  const Context ctx{conn, env, now, effects};
-  if (FastPathApplies(ctx, segment)) {
-    RunFastPath(ctx, segment);
-  } else if (conn.state == State::kSynSent) {
+void InputSlow(const Context& ctx, SegmentView& segment) {
+  const State state = ctx.conn.state;
+  if (state == State::kSynSent) {
     InputSynSent(ctx, segment);
-  } else if (conn.state != State::kClosed) {
+  } else if (state != State::kClosed) {
     InputSynchronized(ctx, segment);
   }
 }

@@ -86,11 +86,6 @@ uint32_t SegmentRoom(const Connection& conn, const SegmentOut& out) {
   return conn.mss > sack ? conn.mss - sack : 1;
 }
 
-void StartRetransmitTimer(Connection& conn, const Environment& env, Instant now) {
-  // RFC 6298 5.1.
-  if (!conn.retransmit_at.IsSet()) conn.retransmit_at.Set(now + CurrentRto(conn, env));
-}
-
 // ---- SYN ----
 
 // RFC 9293 3.5: our SYN, or SYN and ACK when the peer's came first; RFC 7323 and RFC 2018 for what it offers.
@@ -218,14 +213,6 @@ SendDecision Decide(const Connection& conn, const Environment& env, uint32_t roo
   return DecideSend(in);
 }
 
-// What DecideSend answers most often, without its questions: all that waits is one segment at the most, and
-// nothing stands against it.
-bool SendsAllNow(const Connection& conn, uint32_t unsent, uint32_t room) {
-  const uint32_t flight = conn.snd_una.DistanceTo(conn.snd_nxt);
-  return unsent <= room && flight + unsent <= std::min(conn.snd_wnd, conn.cwnd) &&
-         (conn.Is(kNoDelay) || conn.records.empty()) && !conn.Is(kSlowPathOnly | kCork);
-}
-
 // RFC 9293 3.10.4: FIN follows the last octet queued, in the same segment when there is one.
 bool FinIsDue(const Connection& conn, uint32_t length) {
   return conn.Is(kFinQueued) && !FinSent(conn) && conn.snd_nxt + length == conn.snd_end;
@@ -253,8 +240,7 @@ bool EmitNew(Connection& conn, Environment& env, Instant now, uint32_t payload_b
   const uint32_t room = SegmentRoom(conn, out);
   SendDecision decision;
   if (const uint32_t unsent = Unsent(conn); unsent != 0) {
-    decision = SendsAllNow(conn, unsent, room) ? SendDecision{.length = unsent, .push = true}
-                                               : Decide(conn, env, room, payload_budget);
+    decision = Decide(conn, env, room, payload_budget);
     if (decision.length == 0) {
       ArmPersist(conn, env, now, decision.hold);
       return false;
@@ -277,6 +263,37 @@ bool EmitNew(Connection& conn, Environment& env, Instant now, uint32_t payload_b
   conn.tx_next = next;
   conn.snd_nxt += length + (fin ? 1u : 0u);
   conn.Clear(kProbePending);
+  CommitAck(conn, env, out, /*pure=*/false);
+  StartRetransmitTimer(conn, env, now);
+  return true;
+}
+
+// The commonest segment by far, without the questions of EmitNew: all that waits, in one buffer, with nothing
+// unusual going on. False, and nothing changed, when it is not that.
+bool EmitAllThatWaits(Connection& conn, Environment& env, Instant now, SegmentOut& out) {
+  const Buffer* const buffer = conn.tx_next;
+  if (buffer == nullptr || conn.Is(kSlowPathOnly | kCork | kFinQueued | kProbePending) ||
+      (conn.state != State::kEstablished && conn.state != State::kCloseWait)) {
+    return false;
+  }
+  const uint32_t unsent = conn.snd_nxt.DistanceTo(conn.snd_end);
+  const uint32_t flight = conn.snd_una.DistanceTo(conn.snd_nxt);
+  if (unsent > conn.mss || flight + unsent > std::min(conn.snd_wnd, conn.cwnd)) return false;
+  if (!conn.Is(kNoDelay) && !conn.records.empty()) return false;
+  const uint32_t offset = SeqNum(buffer->tag).DistanceTo(conn.snd_nxt);
+  if (offset + unsent != buffer->length || !RecordRange(conn, env, now, unsent, /*fin=*/false)) return false;
+  out.frame->slices[0] = {buffer->data + offset, unsent, conn.tx_next};
+  out.frame->slice_count = 1;
+  out.options.Clear();
+  if (conn.Is(kUseTimestamps)) AddTimestamp(conn, now, out.options);
+  out.seq = conn.snd_nxt;
+  out.urgent = 0;
+  out.flags = wire::kPsh;
+  out.retransmission = out.ecn_capable = false;
+  out.payload_length = unsent;
+  out.tso_segment = 0;
+  conn.tx_next = nullptr;
+  conn.snd_nxt = conn.snd_end;
   CommitAck(conn, env, out, /*pure=*/false);
   StartRetransmitTimer(conn, env, now);
   return true;
@@ -305,7 +322,8 @@ bool EmitKeepalive(Connection& conn, Environment& env, Instant now, SegmentOut& 
 }  // namespace
 
 bool PollTransmit(Connection& conn, Environment& env, Instant now, uint32_t payload_budget, SegmentOut& out) {
-  // Most calls are the second in a row and find nothing more: they should cost a glance at the hot state.
+  if (EmitAllThatWaits(conn, env, now, out)) [[likely]]
+    return true;
   const bool slow = conn.Is(kSlowPathOnly);
   const bool has_text = conn.tx_next != nullptr || FinIsDue(conn, 0);
   if (!slow && !has_text && conn.ack_debt.Decision() != AckDecision::kNow) return false;

@@ -30,16 +30,12 @@ class alignas(8) IpAddress {
   constexpr explicit IpAddress(const Bytes& bytes) : bytes_(bytes) {}
 
   // From a host-order integer: 10.77.0.1 is 0x0a4d0001.
-  static constexpr IpAddress FromV4(uint32_t v) {
-    return IpAddress(Bytes{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, static_cast<uint8_t>(v >> 24),
-                           static_cast<uint8_t>(v >> 16), static_cast<uint8_t>(v >> 8),
-                           static_cast<uint8_t>(v)});
-  }
+  static constexpr IpAddress FromV4(uint32_t v) { return FromRawV4(NetworkOrder(v)); }
   static constexpr IpAddress FromV4(uint8_t a, uint8_t b, uint8_t c, uint8_t d) {
     return IpAddress(Bytes{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, a, b, c, d});
   }
   // REQUIRES: 4 (or 16) readable bytes at `p`.
-  static IpAddress LoadV4(const uint8_t* p) { return FromV4(LoadBe32(p)); }
+  static IpAddress LoadV4(const uint8_t* p) { return FromRawV4(LoadRaw<uint32_t>(p)); }
   static IpAddress LoadV6(const uint8_t* p) {
     IpAddress ip;
     std::memcpy(ip.bytes_.data(), p, kSize);
@@ -62,10 +58,9 @@ class alignas(8) IpAddress {
     return words[0] == 0 && (words[1] & kMappedMask) == kMappedTag;
   }
   // The IPv4 address in host order. Meaningless unless IsV4().
-  constexpr uint32_t v4() const {
-    return static_cast<uint32_t>(bytes_[12]) << 24 | static_cast<uint32_t>(bytes_[13]) << 16 |
-           static_cast<uint32_t>(bytes_[14]) << 8 | bytes_[15];
-  }
+  constexpr uint32_t v4() const { return NetworkOrder(raw_v4()); }
+  // The same in memory order, for hashing and for copying into headers. Meaningless unless IsV4().
+  constexpr uint32_t raw_v4() const { return static_cast<uint32_t>(Words()[1] >> kRawShift); }
   // REQUIRES: 4 (or 16) writable bytes at `p`.
   void StoreV4(uint8_t* p) const { std::memcpy(p, bytes_.data() + 12, 4); }
   void StoreV6(uint8_t* p) const { std::memcpy(p, bytes_.data(), kSize); }
@@ -101,6 +96,12 @@ class alignas(8) IpAddress {
   constexpr auto operator<=>(const IpAddress& other) const { return bytes_ <=> other.bytes_; }
 
  private:
+  // Where the last four bytes stand in the second word.
+  static constexpr unsigned kRawShift = std::endian::native == std::endian::little ? 32 : 0;
+  static constexpr IpAddress FromRawV4(uint32_t raw) {
+    const std::array<uint64_t, 2> words{0, kMappedTag | uint64_t{raw} << kRawShift};
+    return IpAddress(std::bit_cast<Bytes>(words));
+  }
   static constexpr uint64_t kMappedMask = NetworkOrder(uint64_t{0xffffffff00000000});
   static constexpr uint64_t kMappedTag = NetworkOrder(uint64_t{0x0000ffff00000000});
   static constexpr IpAddress Multicast6(uint8_t group) {
