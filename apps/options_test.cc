@@ -72,6 +72,23 @@ TEST(Options, TheCommandLineOfTheReadme) {
   EXPECT_TRUE(CheckCommon(options.common).ok());
 }
 
+TEST(Options, AServersListenersAreControlled) {
+  ServerOptions options;
+  Outcome outcome =
+      ParseServer(&options, {"--backlog", "7", "--accept-rate=5", "--source_limit", "3", "--defer_accept",
+                             "2s", "--syn_cookies", "always", "--synack_retries", "2"});
+  EXPECT_EQ(outcome.status, std::nullopt) << outcome.err;
+  EXPECT_EQ(options.listen.backlog, 7u);
+  EXPECT_EQ(options.listen.accept_rate, 5u);
+  EXPECT_EQ(options.listen.source_limit, 3u);
+  EXPECT_EQ(options.listen.defer_accept, std::chrono::seconds(2));
+  EXPECT_EQ(options.common.stack.syn_cookies, SynCookies::kAlways);
+  EXPECT_EQ(options.common.stack.synack_retries, 2u);
+  outcome = ParseServer(&options, {"--syn_cookies", "sometimes"});
+  EXPECT_EQ(outcome.status, kBadUsage);
+  EXPECT_NE(outcome.err.find("off|past_backlog|always"), std::string::npos) << outcome.err;
+}
+
 TEST(Options, WhatIsMissingIsNamedWithTheFix) {
   ServerOptions options;
   ParseServer(&options, {});
@@ -105,8 +122,11 @@ TEST(Options, HelpNamesEveryKeyWithItsDefault) {
   const Outcome outcome = ParseServer(&options, {"--help"});
   EXPECT_EQ(outcome.status, kRight);
   EXPECT_EQ(outcome.err, "");
-  for (const char* key : {"--device", "--address", "--port", "--sink", "--source", "--lcores", "--json",
-                          "--duration", "--mac", "--gateway", "--idle", "exit status", "examples:", "7"}) {
+  for (const char* key :
+       {"--device",       "--address",      "--port",        "--sink",           "--source",
+        "--lcores",       "--json",         "--duration",    "--backlog",        "--accept_rate",
+        "--source_limit", "--defer_accept", "--syn_cookies", "--synack_retries", "--mac",
+        "--gateway",      "--idle",         "exit status",   "examples:",        "7"}) {
     EXPECT_NE(outcome.out.find(key), std::string::npos) << key << "\n" << outcome.out;
   }
 }

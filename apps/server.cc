@@ -57,7 +57,8 @@ absl::Status Server::Open() {
   stack_ = *std::move(stack);
   for (const ServicePort& service : services_) {
     if (service.port == 0) continue;
-    const ListenOptions listen{.local = {.port = service.port}};
+    ListenOptions listen = options_.listen;
+    listen.local = {.address = {}, .port = service.port};
     absl::Status status = stack_->Listen(listen, service.factory(&board_));
     if (!status.ok()) return status;
   }
@@ -213,6 +214,7 @@ void AddServerKeys(ConfigTable& table, ServerOptions* options) {
   table.AddBool("streams", &options->streams, "print octets and hash of each discard stream as it ends");
   table.AddDuration("duration", &options->common.duration,
                     "stop by itself after this long; 0s: at SIGINT or SIGTERM");
+  AddListenKeys(table, &options->listen);
   AddCommonKeys(table, &options->common);
 }
 

@@ -12,6 +12,7 @@ namespace tern::apps {
 
 struct ServerOptions {
   CommonOptions common;
+  ListenOptions listen;    // of each service; its address and port are not used
   uint16_t echo_port = 0;  // 0: not offered
   uint16_t sink_port = 0;
   uint16_t source_port = 0;

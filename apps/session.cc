@@ -127,6 +127,8 @@ void AddStackReport(Report& report, const StackStats& stats, uint64_t requests) 
   report.Count("tx_frames", "frames out", total.tx_frames);
   report.Count("handed_over", "frames handed between workers", total.handed_over);
   report.Count("accepted", "connections accepted", total.accepted);
+  report.Count("syn_cookies_sent", "SYNs answered by a cookie", total.syn_cookies_sent);
+  report.Count("syn_cookies_accepted", "accepted by a cookie", total.syn_cookies_accepted);
   report.Count("connected", "connections opened", total.connected);
   report.Count("retransmitted_segments", "segments sent again", total.retransmitted_segments);
   report.Count("timeouts", "retransmission time-outs", total.timeouts);
@@ -190,6 +192,8 @@ void Subtract(WorkerStats& now, const WorkerStats& before) {
                                        &WorkerStats::retransmitted_segments,
                                        &WorkerStats::timeouts,
                                        &WorkerStats::accepted,
+                                       &WorkerStats::syn_cookies_sent,
+                                       &WorkerStats::syn_cookies_accepted,
                                        &WorkerStats::connected,
                                        &WorkerStats::closed,
                                        &WorkerStats::resets_sent,

@@ -21,6 +21,7 @@ namespace tern {
   X(kVlanNotOurs, "vlan_not_ours", "tagged for a VLAN this interface is not in")                        \
   X(kArpMalformed, "arp_malformed", "not a well-formed ARP packet for Ethernet and IPv4")               \
   X(kArpNotOurs, "arp_not_ours", "asks for or tells of an address that is no business of ours")         \
+  X(kArpConflict, "arp_conflict", "somebody else claims an address of ours")                            \
   /* Internet. */                                                                                       \
   X(kIpVersion, "ip_version", "the version field contradicts the ethertype")                            \
   X(kIpHeaderShort, "ip_header_short", "the packet ends before its IP header does, or IHL is below 5")  \
@@ -32,11 +33,17 @@ namespace tern {
   X(kIpSourceBroadcast, "ip_source_broadcast", "the source address is a broadcast address")             \
   X(kIpSourceMulticast, "ip_source_multicast", "the source address is a multicast group")               \
   X(kIpSourceIsOurs, "ip_source_is_ours", "claims to come from one of our own addresses (land)")        \
-  X(kIpFragment, "ip_fragment", "a fragment, and nothing here reassembles it")                          \
   X(kIpFragmentMalformed, "ip_fragment_malformed", "a fragment whose offset or length cannot be")       \
+  X(kIpFragmentHeaders, "ip_fragment_headers", "a first fragment that does not hold all its headers")   \
+  X(kIpFragmentDuplicate, "ip_fragment_duplicate", "a fragment that is here already")                   \
   X(kIpFragmentOverlap, "ip_fragment_overlap", "a fragment that overlaps another of its packet")        \
+  X(kIpFragmentEcn, "ip_fragment_ecn", "congestion marks of fragments that contradict each other")      \
+  X(kIpFragmentTooLong, "ip_fragment_too_long", "fragments that make more than 65535 octets")           \
+  X(kIpFragmentTooMany, "ip_fragment_too_many", "a packet in more fragments than one may have")         \
   X(kIpFragmentTimeout, "ip_fragment_timeout", "the rest of the packet never came")                     \
   X(kIpFragmentTableFull, "ip_fragment_table_full", "too many packets in reassembly already")           \
+  X(kIpFragmentSourceFull, "ip_fragment_source_full", "too much of one source in reassembly already")   \
+  X(kIpFragmentMemoryFull, "ip_fragment_memory_full", "too much memory in reassembly already")          \
   X(kIpOptionMalformed, "ip_option_malformed", "an IPv4 option or source route we do not follow")       \
   X(kIpProtocolUnknown, "ip_protocol_unknown", "a transport protocol that nobody here speaks")          \
   X(kIp6ExtensionUnsupported, "ip6_extension_unsupported", "an IPv6 extension header we do not follow") \
@@ -67,7 +74,11 @@ namespace tern {
   X(kTcpBacklogFull, "tcp_backlog_full", "the listener's backlog is full")                              \
   X(kTcpNoSlot, "tcp_no_slot", "no connection slot left")                                               \
   X(kTcpNoBuffer, "tcp_no_buffer", "no buffer left to take the payload")                                \
+  X(kTcpAcceptRate, "tcp_accept_rate", "more connections a second than the listener takes")             \
+  X(kTcpSourceLimit, "tcp_source_limit", "its source has as many pending connections as one may have")  \
+  X(kTcpSourceTableFull, "tcp_source_table_full", "too many sources have pending connections to count") \
   X(kTcpBadCookie, "tcp_bad_cookie", "an ACK whose SYN cookie is not ours or too old")                  \
+  X(kTcpCookieNotFirst, "tcp_cookie_not_first", "a SYN cookie, but what comes before it was lost")      \
   X(kHalfOpenTableFull, "half_open_table_full", "the table of half-open connections is full")           \
   X(kTimeWaitTableFull, "time_wait_table_full", "the table of TIME-WAIT connections is full")           \
   /* TCP: the connection refused it. */                                                                 \
@@ -79,11 +90,13 @@ namespace tern {
   X(kTcpSynInWindow, "tcp_syn_in_window", "SYN on a synchronized connection: challenged (RFC 5961 4)")  \
   X(kTcpRstOutOfWindow, "tcp_rst_out_of_window", "RST outside the receive window")                      \
   X(kTcpRstChallenged, "tcp_rst_challenged", "RST in the window, not at RCV.NXT (RFC 5961 3)")          \
+  X(kTcpRstTimeWait, "tcp_rst_time_wait", "RST in TIME-WAIT, which it must not end (RFC 1337)")         \
   X(kTcpDuplicatePayload, "tcp_duplicate_payload", "every octet of the payload was here already")       \
   X(kTcpReassemblyFull, "tcp_reassembly_full", "out-of-order data beyond what may be held")             \
   X(kTcpReceiveBufferFull, "tcp_receive_buffer_full", "the receive buffer's true cost is used up")      \
   X(kTcpDataAfterClose, "tcp_data_after_close", "payload after the peer's FIN or after our close")      \
   X(kTcpUserTimeout, "tcp_user_timeout", "the connection gave up before it was delivered")              \
+  X(kTcpChallengeLimited, "tcp_challenge_limited", "a challenge ACK that the rate limit held back")     \
   /* Our side. */                                                                                       \
   X(kNeighborQueueFull, "neighbor_queue_full", "too many packets wait for this neighbour's address")    \
   X(kNeighborUnresolved, "neighbor_unresolved", "the neighbour never answered")                         \

@@ -40,10 +40,10 @@ TEST(DropCounters, CountsEachReasonApart) {
   EXPECT_EQ(drops.total(), 0u);
   drops.Count(DropReason::kTcpPaws);
   drops.Count(DropReason::kTcpPaws);
-  drops.Count(DropReason::kIpFragment, 40);
+  drops.Count(DropReason::kIpVersion, 40);
   drops.Count(DropReason::kShuttingDown);
   EXPECT_EQ(drops[DropReason::kTcpPaws], 2u);
-  EXPECT_EQ(drops[DropReason::kIpFragment], 40u);
+  EXPECT_EQ(drops[DropReason::kIpVersion], 40u);
   EXPECT_EQ(drops[DropReason::kIpChecksum], 0u);
   EXPECT_EQ(drops.total(), 43u);
 }

@@ -101,6 +101,9 @@ constexpr uint64_t SipHash24(const HashKey& key, uint64_t a, uint64_t b) noexcep
 constexpr uint64_t SipHash24(const HashKey& key, const std::array<uint64_t, 5>& words) noexcept {
   return hash_internal::SipWords<2, 4>(key, words);
 }
+constexpr uint64_t SipHash24(const HashKey& key, const std::array<uint64_t, 6>& words) noexcept {
+  return hash_internal::SipWords<2, 4>(key, words);
+}
 
 // For table indices, whose values a peer never sees: fewer rounds. Five words hold a flow (two IPv6
 // addresses, two ports); words hash as their little-endian bytes would.

@@ -21,6 +21,9 @@ struct RxFrame {
   uint16_t vlan_tci = 0;  // valid only when vlan_stripped
   bool has_rss_hash = false;
   bool vlan_stripped = false;
+  // Made of fragments by a shard: the headers in `buffer` are of a packet as long as `buffer` alone, and what
+  // hangs on `next` is more of its payload. No device sets it.
+  bool reassembled = false;
   ChecksumState ip_checksum = ChecksumState::kUnknown;
   ChecksumState l4_checksum = ChecksumState::kUnknown;
 };

@@ -50,6 +50,8 @@ void AddTraffic(rte_tel_data* dict, const WorkerSnapshot& s) {
   AddNumber(dict, "retransmitted_segments", s.shard.retransmitted_segments);
   AddNumber(dict, "timeouts", s.shard.timeouts);
   AddNumber(dict, "accepted", s.shard.accepted);
+  AddNumber(dict, "syn_cookies_sent", s.shard.syn_cookies_sent);
+  AddNumber(dict, "syn_cookies_accepted", s.shard.syn_cookies_accepted);
   AddNumber(dict, "connected", s.shard.connected);
   AddNumber(dict, "closed", s.shard.closed);
   AddNumber(dict, "resets_sent", s.shard.resets_sent);
@@ -60,11 +62,14 @@ void AddTraffic(rte_tel_data* dict, const WorkerSnapshot& s) {
 void AddUse(rte_tel_data* dict, const WorkerSnapshot& s) {
   AddNumber(dict, "connections", s.usage.connections);
   AddNumber(dict, "half_open", s.usage.half_open);
+  AddNumber(dict, "deferred", s.usage.deferred);
+  AddNumber(dict, "sources", s.usage.sources);
   AddNumber(dict, "time_wait", s.usage.time_wait);
   AddNumber(dict, "listeners", s.usage.listeners);
   AddNumber(dict, "neighbours", s.usage.neighbours);
   AddNumber(dict, "send_records", s.usage.send_records);
   AddNumber(dict, "timers", s.usage.timers);
+  AddNumber(dict, "fragments", s.usage.fragments);
 }
 
 int TellWorkers(const char*, const char*, rte_tel_data* out) {

@@ -102,7 +102,7 @@ bool Worker::ReceiveFrom(uint16_t interface) {
   if (received == 0) return false;
   std::span<RxFrame> ours(rx_frames_.data(), received);
   if (count_ > 1) ours = ours.first(Sort(ours, interface));
-  if (!ours.empty()) shard_.Input(ours, interface, now_);
+  if (!ours.empty()) GiveToShard(ours, interface);
   return true;
 }
 

@@ -159,6 +159,9 @@ class Worker {
   // Sends on what others own and returns how many of `frames`, moved to the front, are ours.
   size_t Sort(std::span<RxFrame> frames, uint16_t interface);
   bool MustLook(const RxFrame& frame, bool device_steers) const;
+  // And passes on what the shard finds to be others'.
+  void GiveToShard(std::span<RxFrame> frames, uint16_t interface);
+  void FlushOutboxes();
   void FlushOutbox(uint16_t owner);
   bool TakeHandedIn();
   bool TakeControls();

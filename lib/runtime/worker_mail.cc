@@ -32,10 +32,27 @@ size_t Worker::Sort(std::span<RxFrame> frames, uint16_t interface) {
     Outbox& outbox = outboxes_[owner];
     outbox.frames[outbox.count++] = {frame, interface};
   }
+  FlushOutboxes();
+  return ours;
+}
+
+void Worker::GiveToShard(std::span<RxFrame> frames, uint16_t interface) {
+  shard_.Input(frames, interface, now_);
+  if (count_ == 1) return;
+  std::array<stack::ForeignFrame, kRxBurst> foreign;
+  while (const size_t count = shard_.TakeForeign(foreign)) {
+    for (size_t i = 0; i < count; ++i) {
+      Outbox& outbox = outboxes_[foreign[i].owner];
+      outbox.frames[outbox.count++] = {foreign[i].frame, foreign[i].interface};
+    }
+    FlushOutboxes();
+  }
+}
+
+void Worker::FlushOutboxes() {
   for (uint16_t owner = 0; owner < count_; ++owner) {
     if (outboxes_[owner].count != 0) FlushOutbox(owner);
   }
-  return ours;
 }
 
 void Worker::FlushOutbox(uint16_t owner) {
@@ -70,7 +87,7 @@ bool Worker::TakeHandedIn() {
       size_t length = 0;
       for (; end < count && handed_[end].interface == interface; ++end)
         rx_frames_[length++] = handed_[end].frame;
-      shard_.Input(std::span(rx_frames_).first(length), interface, now_);
+      GiveToShard(std::span(rx_frames_).first(length), interface);
     }
   }
   return any;

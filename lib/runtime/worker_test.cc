@@ -3,11 +3,17 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <array>
 #include <string>
 #include <vector>
 
 #include "runtime/memory_device_test_util.h"
 #include "runtime/stack_core.h"
+#include "wire/checksum.h"
+#include "wire/ethernet.h"
+#include "wire/ipv4.h"
+#include "wire/tcp.h"
 
 namespace tern::runtime {
 namespace {
@@ -238,6 +244,124 @@ TEST_F(WorkerTest, TargetsHaveNumbers) {
   EXPECT_NE(server_.worker().TargetId({&Echo::OnEvent, &other}), two);
   EXPECT_EQ(TargetOf(MakeUser(0xffff, kContextMask)), 0xffff);
   EXPECT_EQ(ContextOf(MakeUser(0xffff, kContextMask)), kContextMask);
+}
+
+// `part` of a TCP segment, at `offset` of its datagram, as a frame from 10.77.0.2 to 10.77.0.1.
+void WritePart(TxFrame& frame, uint16_t identification, std::span<const uint8_t> part, uint16_t offset,
+               bool more) {
+  uint8_t* at = frame.header.data();
+  at += wire::WriteEthernet({.dst = wire::MacAddress({2, 0, 0, 0, 0, 1}),
+                             .src = wire::MacAddress({2, 0, 0, 0, 0, 2}),
+                             .ether_type = wire::kEtherTypeIpv4},
+                            at);
+  at += wire::WriteIpv4({.src = Ip("10.77.0.2"),
+                         .dst = Ip("10.77.0.1"),
+                         .total_length = static_cast<uint16_t>(20 + part.size()),
+                         .identification = identification,
+                         .fragment_offset = offset,
+                         .more_fragments = more,
+                         .ttl = 64,
+                         .protocol = wire::kProtocolTcp},
+                        at);
+  std::copy(part.begin(), part.end(), at);
+  frame.header_length = static_cast<uint16_t>(at + part.size() - frame.header.data());
+}
+
+// A SYN to a closed port, `text` octets of zeros behind it.
+std::vector<uint8_t> Syn(uint16_t source_port, size_t text) {
+  std::vector<uint8_t> segment(20 + text);
+  wire::WriteTcp({.src_port = source_port, .dst_port = 8, .seq = SeqNum(1), .flags = wire::kSyn}, {},
+                 segment.data());
+  wire::StoreBe16(segment.data() + wire::kTcpChecksumOffset,
+                  wire::TransportChecksum(Ip("10.77.0.2"), Ip("10.77.0.1"), wire::kProtocolTcp, segment));
+  return segment;
+}
+
+// The fragments of a SYN to a closed port, 8 octets of text behind it, for one flow.
+std::vector<TxFrame> SynInFragments(uint16_t source_port) {
+  const std::vector<uint8_t> segment = Syn(source_port, 8);
+  std::vector<TxFrame> frames(2);
+  WritePart(frames[0], source_port, std::span(segment).first(24), 0, true);
+  WritePart(frames[1], source_port, std::span(segment).subspan(24), 24, false);
+  return frames;
+}
+
+// Two workers of one stack at 10.77.0.1, turned by hand, and the peer's end of the wire.
+struct TwoWorkers {
+  TwoWorkers() : pair(MakeMemoryPair(2)) {
+    StackConfig config;
+    config.workers = 2;
+    config.seed = 7;
+    config.shard.interfaces.push_back(
+        {.mtu = 0, .addresses = {{wire::IpPrefix::Parse("10.77.0.1/24").value(), false}}});
+    std::vector<std::unique_ptr<Device>> devices;
+    devices.push_back(std::move(pair.a));
+    core = StackCore::Create(config, std::move(devices), PlainThreads(), HeapMemory()).value();
+    for (uint16_t w = 0; w < 2; ++w) core->RunOn(w, [&](Worker& worker) { workers[w] = &worker; });
+  }
+  stack::Steering steering() const { return {workers[0]->shard().config().rss_key, 2}; }
+
+  MemoryPair pair;
+  std::unique_ptr<StackCore> core;
+  std::array<Worker*, 2> workers{};
+};
+
+// The ring between two workers is finite. What does not fit is dropped where it was received, by name, and
+// its buffer goes back; what fits is the owner's.
+TEST(Workers, AFullRingBetweenThemDropsByName) {
+  TwoWorkers two;
+  Worker& receiver = *two.workers[0];
+  Worker& owner = *two.workers[1];
+  uint16_t port = 2'000;
+  while (two.steering().OwnerOf({Ip("10.77.0.1"), Ip("10.77.0.2"), 8, port}) != 1) ++port;
+  constexpr uint64_t kTooMany = 5;
+  TxFrame syn;
+  WritePart(syn, port, Syn(port, 0), 0, false);
+  for (size_t i = 0; i < Handover::kFrames + kTooMany; ++i) two.pair.b->Transmit(0, {&syn, 1});
+  // The owner does not turn meanwhile.
+  for (size_t i = 0; i < Handover::kFrames / Worker::kRxBurst + 2; ++i) receiver.Turn();
+  const WorkerSnapshot at_receiver = receiver.Snapshot();
+  EXPECT_EQ(at_receiver.handed_over, Handover::kFrames);
+  EXPECT_EQ(at_receiver.shard.drops[DropReason::kHandoverRingFull], kTooMany);
+  for (size_t i = 0; i < Handover::kFrames / Worker::kRxBurst + 2; ++i) owner.Turn();
+  const WorkerSnapshot at_owner = owner.Snapshot();
+  EXPECT_EQ(at_owner.handed_in, Handover::kFrames);
+  EXPECT_EQ(at_owner.shard.drops[DropReason::kTcpNoListener], Handover::kFrames);
+  // There is room again.
+  two.pair.b->Transmit(0, {&syn, 1});
+  receiver.Turn();
+  EXPECT_EQ(receiver.Snapshot().shard.drops[DropReason::kHandoverRingFull], kTooMany);
+  owner.Turn();
+  EXPECT_EQ(owner.Snapshot().handed_in, Handover::kFrames + 1);
+  EXPECT_EQ(two.core->Stop(Duration::Zero()).buffers, 0u);
+}
+
+TEST(Workers, FragmentsMeetAndTheWholeGoesToItsOwner) {
+  TwoWorkers two;
+  std::array<Worker*, 2> workers = two.workers;
+  const stack::Steering steering = two.steering();
+  std::array<uint64_t, 2> expected{};
+  for (uint16_t port = 2'000; port < 2'032; ++port) {
+    ++expected[steering.OwnerOf({Ip("10.77.0.1"), Ip("10.77.0.2"), 8, port})];
+    // One worker receives the first fragment, the other the second.
+    for (const TxFrame& frame : SynInFragments(port)) {
+      two.pair.b->Transmit(0, {&frame, 1});
+      workers[port % 2]->Turn();
+      std::swap(workers[0], workers[1]);
+    }
+  }
+  for (int i = 0; i < 8; ++i) workers[i % 2]->Turn();
+  uint64_t handed_over = 0;
+  for (Worker* worker : workers) {
+    const WorkerSnapshot snapshot = worker->Snapshot();
+    EXPECT_EQ(snapshot.shard.drops[DropReason::kTcpNoListener], expected[worker->index()]);
+    EXPECT_EQ(snapshot.shard.rx_frames, snapshot.shard.rx_consumed + snapshot.shard.drops.total());
+    EXPECT_EQ(snapshot.usage.fragments, 0u);
+    handed_over += snapshot.handed_over;
+  }
+  EXPECT_GT(std::min(expected[0], expected[1]), 0u) << "flows of both";
+  EXPECT_GT(handed_over, 0u);
+  EXPECT_EQ(two.core->Stop(Duration::Zero()).buffers, 0u);
 }
 
 TEST(StackCore, WantsAQueueForEachWorker) {

@@ -3,6 +3,20 @@
 
 namespace tern::stack {
 
+// The application took `effects.released`, or has it in its hands: what that means for the slot.
+void Shard::Impl::AfterRead(uint32_t index, tcp::Effects& effects) {
+  Slot& slot = slots[index];
+  const bool drained = slot.conn.rcv_queued == 0;
+  released.Splice(effects.released);
+  if (slot.Is(kSlotLingering)) {
+    if (drained) Retire(index, tcp::CloseReason::kGraceful);
+    return;
+  }
+  // All that reading can lead to is a window update.
+  if (effects.transmit) MarkDirty(index, slot);
+  if (drained && slot.conn.state == tcp::State::kTimeWait) MaybeCompact(index);
+}
+
 uint32_t Shard::Impl::Receive(ConnHandle handle, uint32_t max_octets, BufferChain& out, bool* ended) {
   *ended = false;
   Slot* slot = Live(handle);
@@ -10,16 +24,17 @@ uint32_t Shard::Impl::Receive(ConnHandle handle, uint32_t max_octets, BufferChai
   tcp::Connection& conn = slot->conn;
   tcp::Effects effects;
   const uint32_t taken = tcp::Receive(conn, env, max_octets, now, out, effects);
-  const bool drained = conn.rcv_queued == 0;
-  *ended = drained && conn.Is(tcp::kFinReceived);
-  if (slot->Is(kSlotLingering)) {
-    released.Splice(effects.released);
-    if (drained) Retire(handle.slot, tcp::CloseReason::kGraceful);
-    return taken;
-  }
-  // All that reading can lead to is a window update.
-  if (effects.transmit) MarkDirty(handle.slot, *slot);
-  if (drained && conn.state == tcp::State::kTimeWait) MaybeCompact(handle.slot);
+  *ended = conn.rcv_queued == 0 && conn.Is(tcp::kFinReceived);
+  AfterRead(handle.slot, effects);
+  return taken;
+}
+
+uint32_t Shard::Impl::Discard(ConnHandle handle, uint32_t octets) {
+  Slot* slot = Live(handle);
+  if (slot == nullptr) return 0;
+  tcp::Effects effects;
+  const uint32_t taken = tcp::Discard(slot->conn, octets, effects);
+  AfterRead(handle.slot, effects);
   return taken;
 }
 

@@ -18,7 +18,7 @@ inline constexpr uint16_t kNoNeighbour = 0xffff;
 
 // Bits of Slot::bits. The low ones are the tcp::EventBits that the application has not been given yet.
 enum SlotBits : uint16_t {
-  kSlotEventMask = 0x3f,
+  kSlotEventMask = 0x3f | tcp::kEventUrgent | tcp::kEventTrouble,
   kSlotPassive = 1u << 6,      // came through a listener
   kSlotSeen = 1u << 7,         // the application has the handle
   kSlotClosed = 1u << 8,       // holds no resources and is in no table; waits until no list names it any more
@@ -34,7 +34,7 @@ enum SlotBits : uint16_t {
 struct Slot {
   tcp::Connection conn;
   wire::FlowKey key;
-  // The application's value. Before it was told of a passive connection: the id of the listener.
+  // The application's value. Before it was told of a passive connection: the listener's id, and kDeferred.
   uint64_t user = 0;
   uint32_t generation = 0;            // 0: free
   uint32_t next = kNoSlot;            // in the list that kSlotTxQueued speaks of
@@ -42,7 +42,12 @@ struct Slot {
   uint16_t neighbour = kNoNeighbour;  // next hop; it knows the interface
   uint16_t bits = 0;                  // SlotBits
   uint8_t arm_number = 0;             // tells the wheel's valid entry from older ones
-  tcp::CloseReason reason = tcp::CloseReason::kNone;
+  tcp::CloseReason reason : 4 = tcp::CloseReason::kNone;
+  bool own_ip : 1 = false;  // the cold state says what goes into the IP header
+
+  // The accept event waits for data.
+  static constexpr uint64_t kDeferred = uint64_t{1} << 32;
+  bool deferred() const { return !Is(kSlotSeen) && (user & kDeferred) != 0; }
 
   bool Is(uint16_t bit) const { return (bits & bit) != 0; }
   void Set(uint16_t bit) { bits = static_cast<uint16_t>(bits | bit); }

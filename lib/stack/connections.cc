@@ -11,12 +11,15 @@ void Shard::Impl::SettleRare(uint32_t index, const tcp::Effects& effects) {
     const tcp::ControlReply& reply = effects.reply;
     SendTcpControl(slot.key, slot.neighbour, {.flags = reply.flags, .seq = reply.seq, .ack = reply.ack});
   }
+  if (effects.challenge_withheld) counters.tx_drops.Count(DropReason::kTcpChallengeLimited);
+  // RFC 9293 MUST-20: negative advice to IP.
+  if (effects.doubt_route) neighbours.Doubt(slot.neighbour, now);
   if (effects.transmit || (effects.events & tcp::kEventClosed) == 0) MarkDirty(index, slot);
   if ((effects.events & tcp::kEventConnected) != 0) {
     ++(slot.Is(kSlotPassive) ? counters.accepted : counters.connected);
   }
-  constexpr uint16_t kTold =
-      tcp::kEventConnected | tcp::kEventReadable | tcp::kEventWritable | tcp::kEventPeerClosed;
+  constexpr uint16_t kTold = tcp::kEventConnected | tcp::kEventReadable | tcp::kEventWritable |
+                             tcp::kEventPeerClosed | tcp::kEventUrgent | tcp::kEventTrouble;
   const auto told = static_cast<uint16_t>(effects.events & kTold);
   // Who let go is told of the end and of nothing else.
   if (told != 0 && !slot.conn.Is(tcp::kAppClosed)) QueueEvent(index, slot, told);
@@ -44,7 +47,13 @@ void Shard::Impl::ArmTimer(uint32_t index, Slot& slot) {
 
 void Shard::Impl::EndConnection(uint32_t index, tcp::CloseReason reason) {
   Slot& slot = slots[index];
-  flows.Remove(flows.Hash(slot.key), IdOf(index));
+  const uint64_t hash = flows.Hash(slot.key);
+  const uint32_t entry = CookieStillGood(slot) ? AddTimeWait(slot) : kNoSlot;
+  if (entry != kNoSlot) {
+    flows.Replace(hash, IdOf(index), FlowId(FlowKind::kTimeWait, entry));
+  } else {
+    flows.Remove(hash, IdOf(index));
+  }
   // What arrived in order is still the application's, even though the connection is over.
   if (reason == tcp::CloseReason::kGraceful && slot.conn.rcv_queued != 0 && !slot.conn.Is(tcp::kAppClosed)) {
     slot.Set(kSlotLingering);
@@ -74,10 +83,8 @@ void Shard::Impl::Retire(uint32_t index, tcp::CloseReason reason) {
   }
   // The application never heard of it and never will.
   slot.Clear(kSlotEventMask);
+  LeaveUnaccepted(slot);
   slot.generation = 0;
-  if (Listener* listener = listeners.Get(static_cast<uint32_t>(slot.user)); listener != nullptr) {
-    --listener->pending;
-  }
   MaybeFree(index);
 }
 
@@ -89,20 +96,30 @@ void Shard::Impl::MaybeFree(uint32_t index) {
 void Shard::Impl::RecycleOldestTimeWait() {
   const uint32_t oldest = time_wait.Oldest();
   if (oldest == kNoSlot) return;
-  flows.Remove(flows.Hash(time_wait[oldest].Key()), FlowId(FlowKind::kTimeWait, oldest));
+  const TimeWaitEntry& entry = time_wait[oldest];
+  const wire::FlowKey key = entry.Key();
+  if (entry.yielded) {
+    half_open[FindFlow(key, flows.Hash(key)).index()].time_wait = kNoSlot;
+  } else {
+    flows.Remove(flows.Hash(key), FlowId(FlowKind::kTimeWait, oldest));
+  }
   time_wait.Remove(oldest);
+}
+
+// When the table is full the oldest makes room.
+uint32_t Shard::Impl::AddTimeWait(const Slot& slot) {
+  const uint32_t entry = time_wait.Add(slot.key, tcp::MakeTimeWait(slot.conn), now);
+  if (entry != kNoSlot) return entry;
+  ++counters.time_wait_recycled;
+  RecycleOldestTimeWait();
+  return time_wait.Add(slot.key, tcp::MakeTimeWait(slot.conn), now);
 }
 
 void Shard::Impl::MaybeCompact(uint32_t index) {
   Slot& slot = slots[index];
   tcp::Connection& conn = slot.conn;
   if (conn.state != tcp::State::kTimeWait || (conn.rcv_queued != 0 && !conn.Is(tcp::kAppClosed))) return;
-  uint32_t entry = time_wait.Add(slot.key, tcp::MakeTimeWait(conn), now);
-  if (entry == kNoSlot) {
-    ++counters.time_wait_recycled;
-    RecycleOldestTimeWait();
-    entry = time_wait.Add(slot.key, tcp::MakeTimeWait(conn), now);
-  }
+  const uint32_t entry = AddTimeWait(slot);
   if (entry == kNoSlot) {
     EndConnection(index, tcp::CloseReason::kGraceful);
     return;
@@ -126,7 +143,7 @@ size_t Shard::Impl::PollEvents(std::span<ShardEvent> out) {
         Abort(index);  // nobody is left to accept it; this frees the slot
         continue;
       }
-      --listener->pending;
+      LeaveUnaccepted(slot);
       slot.user = listener->user;
       slot.Set(kSlotSeen);
     }

@@ -97,7 +97,7 @@ void Shard::Impl::SendTcpControl(const wire::FlowKey& key, uint32_t neighbour, c
   ControlFrame* frame = NewControl(neighbours[neighbour].interface, &index);
   if (frame == nullptr) return;
   const size_t length = wire::kTcpMinHeader + wire::TcpOptionsLength(options);
-  WriteNetwork(*frame, key.local, key.remote, wire::kProtocolTcp, length, kTtl);
+  WriteNetwork(*frame, key.local, key.remote, wire::kProtocolTcp, length, config.ttl);
   frame->transport_length = static_cast<uint8_t>(length);
   uint8_t* tcp = frame->transport();
   wire::WriteTcp({.src_port = key.local_port,
@@ -111,6 +111,12 @@ void Shard::Impl::SendTcpControl(const wire::FlowKey& key, uint32_t neighbour, c
                   wire::TransportChecksum(key.local, key.remote, wire::kProtocolTcp, {tcp, length}));
   if ((control.flags & wire::kRst) != 0) ++counters.resets_sent;
   SendVia(neighbour, index);
+}
+
+bool Shard::Impl::MayChallenge() {
+  if (challenges.Take(now)) return true;
+  counters.tx_drops.Count(DropReason::kTcpChallengeLimited);
+  return false;
 }
 
 void Shard::Impl::SendTimeWaitAck(const TimeWaitEntry& entry) {

@@ -41,8 +41,13 @@ HalfOpenVerdict JudgeHalfOpen(const HalfOpen& entry, const tcp::SegmentView& seg
   if (entry.timestamps && !segment.options.has_timestamp && !segment.Has(wire::kSyn)) {
     return {HalfOpenAction::kIgnore, DropReason::kTcpMissingTimestamp};
   }
-  // Fourth: SYN in the window. RFC 5961 4.2 answers with a challenge whatever its sequence number.
-  if (segment.Has(wire::kSyn)) return {HalfOpenAction::kAck, DropReason::kTcpSynInWindow};
+  // Fourth: a SYN in the window takes a passive open back to LISTEN. One elsewhere was challenged above (RFC
+  // 5961 4.2): who did begin anew answers that with a RST at RCV.NXT, and its next SYN finds nothing in its
+  // way.
+  if (segment.Has(wire::kSyn)) {
+    if (segment.Has(wire::kAck)) return {HalfOpenAction::kAck, DropReason::kTcpSynInWindow};
+    return {HalfOpenAction::kRestart, DropReason::kNone};
+  }
   // Fifth: the ACK has to acknowledge our SYN, neither less nor more.
   if (!segment.Has(wire::kAck)) return {HalfOpenAction::kIgnore, DropReason::kTcpNoAck};
   if (segment.ack != entry.snd_nxt()) return {HalfOpenAction::kReset, DropReason::kTcpBadAck};

@@ -30,7 +30,9 @@ struct HalfOpen {
   SeqNum irs;
   uint32_t ts_recent = 0;
   uint32_t listener = 0;
-  uint16_t peer_mss = 0;     // 0: the peer did not say
+  uint32_t time_wait =
+      kNoSlot;            // the entry whose place this one took, and which comes back if nothing comes of it
+  uint16_t peer_mss = 0;  // 0: the peer did not say
   uint16_t peer_window = 0;  // of the SYN
   int8_t peer_scale = -1;    // -1: the peer does not scale, or we do not
   uint8_t tries = 0;         // times that the SYN-ACK was sent again
@@ -49,6 +51,7 @@ enum class HalfOpenAction : uint8_t {
   kAck,       // out of window, or a challenge: <SEQ=SND.NXT><ACK=RCV.NXT><CTL=ACK>
   kReset,     // acknowledges what we never sent: <SEQ=SEG.ACK><CTL=RST>; the entry stays
   kForget,    // the peer gave up
+  kRestart,   // the peer begins anew, with another ISN: the entry goes, and the SYN is treated as in LISTEN
   kComplete,  // the handshake is done; the segment goes on to the new connection
 };
 
@@ -95,6 +98,7 @@ class HalfOpenTable {
   HalfOpen& operator[](uint32_t index) { return entries_[index]; }
   const HalfOpen& operator[](uint32_t index) const { return entries_[index]; }
   uint32_t in_use() const { return entries_.in_use(); }
+  bool full() const { return entries_.in_use() >= entries_.limit(); }
 
  private:
   using List = IntrusiveList<HalfOpen, &HalfOpen::links>;

@@ -66,13 +66,18 @@ bool OptionsAreHarmless(std::span<const uint8_t> options) {
   return true;
 }
 
+// RSS finds the ports in a packet that is whole and has them right behind its IP header.
+bool MissedSteering(const RxPacket& p) {
+  return p.fragmented || (p.ipv6 && p.protocol_pointer != wire::Ipv6Header::kNextHeaderField);
+}
+
 }  // namespace
 
 DropReason Shard::Impl::InputNetwork(RxPacket& p, uint16_t interface, bool* is_tcp) {
   DropReason drop = DropReason::kEthertypeUnknown;
   switch (p.ethernet.ether_type) {
     case wire::kEtherTypeIpv4:
-      drop = ParseIpv4(p);
+      drop = ParseIpv4(p, interface);
       break;
     case wire::kEtherTypeIpv6:
       drop = ParseIpv6(p, interface);
@@ -82,14 +87,20 @@ DropReason Shard::Impl::InputNetwork(RxPacket& p, uint16_t interface, bool* is_t
     default:
       break;
   }
-  if (drop != DropReason::kNone) return drop;
+  // A fragment that waits for the others has no buffer any more.
+  if (drop != DropReason::kNone || p.buffer == nullptr) return drop;
+  if (p.protocol == wire::kProtocolTcp && config.worker_count > 1 && MissedSteering(p) &&
+      HandOver(p, interface, &drop)) {
+    return drop;
+  }
+  if (p.rest != nullptr) NoteWholeLength(p);
   if (p.protocol != wire::kProtocolTcp) return InputTransport(p, interface);
   drop = ParseTcpSegment(p);
   *is_tcp = drop == DropReason::kNone;
   return drop;
 }
 
-DropReason Shard::Impl::ParseIpv4(RxPacket& p) {
+DropReason Shard::Impl::ParseIpv4(RxPacket& p, uint16_t interface) {
   if (p.ip_checksum == ChecksumState::kBad) return DropReason::kIpChecksum;
   const bool trusted = p.ip_checksum == ChecksumState::kGood;
   const std::span<const uint8_t> packet = p.buffer->bytes().subspan(p.network_offset);
@@ -97,11 +108,11 @@ DropReason Shard::Impl::ParseIpv4(RxPacket& p) {
   const wire::ParseError error =
       wire::ParseIpv4(packet, ip, trusted ? wire::ChecksumCheck::kTrusted : wire::ChecksumCheck::kVerify);
   if (error != wire::ParseError::kNone) return Ipv4Drop(error, packet.size());
-  if (ip.IsFragment()) return DropReason::kIpFragment;
   if (ip.header_length > wire::kIpv4MinHeader &&
       !OptionsAreHarmless(packet.subspan(wire::kIpv4MinHeader, ip.header_length - wire::kIpv4MinHeader))) {
     return DropReason::kIpOptionMalformed;
   }
+  if (ip.IsFragment()) return InputFragment4(p, ip, interface);
   p.ipv6 = false;
   p.protocol = ip.protocol;
   p.hop_limit = ip.ttl;
@@ -113,7 +124,7 @@ DropReason Shard::Impl::ParseIpv4(RxPacket& p) {
   return DropReason::kNone;
 }
 
-DropReason Shard::Impl::ParseIpv6(RxPacket& p, uint16_t) {
+DropReason Shard::Impl::ParseIpv6(RxPacket& p, uint16_t interface) {
   const std::span<const uint8_t> packet = p.buffer->bytes().subspan(p.network_offset);
   wire::Ipv6Header ip;
   const wire::ParseError error = wire::ParseIpv6(packet, ip);
@@ -128,16 +139,22 @@ DropReason Shard::Impl::ParseIpv6(RxPacket& p, uint16_t) {
   p.protocol_pointer = ip.protocol_offset;
   p.src = ip.src;
   p.dst = ip.dst;
-  if (error != wire::ParseError::kNone) {
-    const DropReason why = Ipv6Drop(error, packet.size());
-    if (error == wire::ParseError::kBadField || !ip.problem.report) return why;
-    // RFC 8200 4: what cannot be processed is reported where the header asks for it.
-    p.body = {};
-    return SendIcmpError(p, wire::kIcmpv6ParameterProblem, ip.problem.code, ip.problem.pointer, why);
-  }
-  if (ip.is_fragment) return DropReason::kIpFragment;
+  if (error == wire::ParseError::kBadField) return Ipv6Drop(error, packet.size());
+  if (error != wire::ParseError::kNone) return RefuseExtension(p, error, ip.problem);
+  p.fragmented = ip.has_fragment_header;
+  if (ip.is_fragment) return InputFragment6(p, ip, interface);
   p.body = ip.Payload(packet);
   return DropReason::kNone;
+}
+
+// RFC 8200 4: what cannot be processed is reported where the header asks for it.
+DropReason Shard::Impl::RefuseExtension(RxPacket& p, wire::ParseError error,
+                                        const wire::Ipv6Problem& problem) {
+  const DropReason why = Ipv6Drop(error, p.network_length);
+  if (!problem.report) return why;
+  p.body = {};
+  if (problem.report_if_multicast && p.dst.IsMulticast()) return ReportToGroup(p, problem, why);
+  return SendIcmpError(p, wire::kIcmpv6ParameterProblem, problem.code, problem.pointer, why);
 }
 
 DropReason Shard::Impl::ParseTcpSegment(RxPacket& p) {
@@ -151,9 +168,11 @@ DropReason Shard::Impl::ParseTcpSegment(RxPacket& p) {
   if (error != wire::ParseError::kNone) return DropReason::kTcpBadDataOffset;
   // RFC 9293 3.1, MUST-3: the checksum is verified, by the device or here.
   if (p.l4_checksum == ChecksumState::kBad) return DropReason::kTcpChecksum;
-  if (p.l4_checksum == ChecksumState::kUnknown &&
-      !wire::TransportChecksumValid(p.src, p.dst, wire::kProtocolTcp, p.body)) {
-    return DropReason::kTcpChecksum;
+  if (p.l4_checksum == ChecksumState::kUnknown) {
+    const bool good = p.rest == nullptr
+                          ? wire::TransportChecksumValid(p.src, p.dst, wire::kProtocolTcp, p.body)
+                          : TransportSumIsGood(p, wire::kProtocolTcp);
+    if (!good) return DropReason::kTcpChecksum;
   }
   if (header.src_port == 0 || header.dst_port == 0) return DropReason::kTcpBadPort;
   // No state has a use for these, and scanners probe with them.
@@ -201,6 +220,8 @@ DropReason Shard::Impl::InputTransport(RxPacket& p, uint16_t interface) {
   if (!addresses.IsOurs(p.dst)) return DropReason::kIpNotOurs;
   if (p.protocol == wire::kProtocolIcmp && !p.ipv6) return InputIcmp(p, interface);
   if (p.protocol == wire::kProtocolUdp) return InputUdp(p);
+  // RFC 8200 4.7: no next header is nothing unknown; there is just nothing to do.
+  if (p.ipv6 && p.protocol == wire::kProtocolNoNext) return DropReason::kIpProtocolUnknown;
   // RFC 1122 3.2.2.1 and RFC 8200 4: an unknown protocol is reported.
   if (p.ipv6) {
     return SendIcmpError(p, wire::kIcmpv6ParameterProblem, wire::kParameterUnknownNextHeader,

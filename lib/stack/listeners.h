@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "base/instant.h"
+#include "stack/token_bucket.h"
 #include "wire/ip_address.h"
 
 namespace tern::stack {
@@ -13,11 +15,20 @@ struct Listener {
   wire::IpAddress address;  // `::` for all
   uint64_t user = 0;
   uint32_t backlog = 0;
-  uint32_t pending = 0;     // half-open, and open but not yet given to the application
-  uint32_t generation = 0;  // 0: free
+  uint32_t half_open = 0;
+  uint32_t unaccepted = 0;    // open, and not yet given to the application
+  uint32_t source_limit = 0;  // of both, from one source; 0: as many as the backlog holds
+  uint32_t generation = 0;    // 0: free
   uint16_t port = 0;
   uint16_t next = 0;  // in the chain of its bucket, or in the free list; kNone at the end
   bool nodelay = false;
+  TokenBucket accept_rate{Duration::Zero(), 1};   // no interval: no limit
+  Duration defer_accept;                          // how long an accept waits for data; zero: it does not
+  Instant cookies_until = Instant::FromNanos(0);  // an ACK may carry a cookie before this
+  uint32_t receive_buffer = 0;                    // of its connections
+  uint16_t max_segment = 0;                       // 0: as the link allows
+
+  uint32_t pending() const { return half_open + unaccepted; }
 };
 
 // A fixed number of listeners, found by port. An id holds index and generation, so that one that was closed

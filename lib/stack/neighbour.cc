@@ -115,6 +115,14 @@ NeighbourAction NeighbourTable::Use(uint32_t index, Instant now) {
   return known ? NeighbourAction::kAskOne : NeighbourAction::kAskAll;
 }
 
+void NeighbourTable::Doubt(uint32_t index, Instant now) {
+  Neighbour& n = entries_[index];
+  if (n.state != NeighbourState::kReachable) return;
+  Unschedule(index);
+  n.state = NeighbourState::kStale;
+  Schedule(index, now);
+}
+
 LearnResult NeighbourTable::Learn(uint16_t interface, const wire::IpAddress& address,
                                   const wire::MacAddress& mac, bool confirmed, bool may_override,
                                   Instant now) {
@@ -127,11 +135,7 @@ LearnResult NeighbourTable::Learn(uint16_t interface, const wire::IpAddress& add
   // RFC 4861 7.2.5: without the override flag another address for a known neighbour is not believed, only
   // doubted.
   if (was_usable && differs && !may_override) {
-    if (n.state == NeighbourState::kReachable) {
-      Unschedule(index);
-      n.state = NeighbourState::kStale;
-      Schedule(index, now);
-    }
+    Doubt(index, now);
     return LearnResult::kKept;
   }
   if (!confirmed && !differs) return LearnResult::kKept;

@@ -86,6 +86,10 @@ class NeighbourTable {
   // About to send to it. kAskAll when a question has to go out now; the entry is then kIncomplete.
   NeighbourAction Use(uint32_t index, Instant now);
 
+  // Whoever uses it hears nothing from beyond: it is asked again when next used (RFC 4861 7.3.1, RFC
+  // 1122 3.3.1.4).
+  void Doubt(uint32_t index, Instant now);
+
   // An ARP packet or an advertisement of `address` says `mac`. `confirmed`: in answer to our question (ARP
   // reply to us, solicited advertisement). `may_override`: may replace an address that we have.
   LearnResult Learn(uint16_t interface, const wire::IpAddress& address, const wire::MacAddress& mac,

@@ -21,8 +21,7 @@ DropReason Shard::Impl::InputArp(RxPacket& p, uint16_t interface) {
     return DropReason::kArpMalformed;
   }
   const bool for_us = addresses.IsOurs(arp.target_ip);
-  // Nobody else can speak for an address of ours (RFC 5227 2.4; we do not give it up).
-  if (addresses.IsOurs(arp.sender_ip)) return DropReason::kArpNotOurs;
+  if (addresses.IsOurs(arp.sender_ip)) return DefendAddress(arp, interface);
   DropReason learned = DropReason::kArpNotOurs;
   if (!arp.IsProbe() && arp.sender_ip.IsValidUnicast() && !addresses.IsBroadcast(arp.sender_ip)) {
     // RFC 826: whoever asks for us will be spoken to next, so its address is kept.
@@ -47,6 +46,22 @@ DropReason Shard::Impl::InputArp(RxPacket& p, uint16_t interface) {
                                           frame->transport()));
   SendReady(index);
   return DropReason::kNone;
+}
+
+// RFC 5227 2.4 (c): nobody else can speak for an address of ours, and we do not give it up. Everybody is told
+// so, who may have believed the other; not at once again, or two who both defend would never end.
+DropReason Shard::Impl::DefendAddress(const wire::ArpPacket& claim, uint16_t interface) {
+  const wire::MacAddress own = interface_config(interface).mac;
+  if (claim.sender_mac == own) return DropReason::kArpNotOurs;  // a frame of our own that came back
+  uint32_t index = kNoSlot;
+  if (!ports[interface].defence.Take(now)) return DropReason::kArpConflict;
+  ControlFrame* frame = NewControl(interface, &index);
+  if (frame == nullptr) return DropReason::kArpConflict;
+  WriteLink(*frame, wire::MacAddress::Broadcast(), wire::kEtherTypeArp);
+  frame->transport_length = static_cast<uint8_t>(wire::WriteArp(
+      {.sender_mac = own, .sender_ip = claim.sender_ip, .target_ip = claim.sender_ip}, frame->transport()));
+  SendReady(index);
+  return DropReason::kArpConflict;
 }
 
 DropReason Shard::Impl::InputNeighborSolicit(RxPacket& p, const wire::IcmpMessage& message,

@@ -26,12 +26,20 @@ OpenResult Shard::Impl::Listen(const ListenSpec& spec, uint32_t* listener) {
   added->user = spec.user;
   added->backlog = spec.backlog;
   added->nodelay = spec.nodelay;
+  added->source_limit = spec.source_limit;
+  added->defer_accept = spec.defer_accept;
+  if (spec.accept_rate != 0) {
+    added->accept_rate = TokenBucket(Duration::Nanos(1'000'000'000 / spec.accept_rate), spec.accept_rate);
+  }
+  added->receive_buffer = spec.receive_buffer != 0 ? spec.receive_buffer : config.tcp.receive_buffer;
+  added->max_segment = spec.max_segment;
   return OpenResult::kOk;
 }
 
 void Shard::Impl::CloseListener(uint32_t listener) {
   if (listeners.Get(listener) == nullptr) return;
   DropHalfOpenOf(listener);
+  TellDeferredOf(listener);
   listeners.Remove(listener);
   // Connections that nobody accepted are found without a listener by PollEvents, and aborted there.
 }
@@ -42,12 +50,16 @@ uint16_t Shard::Impl::LinkMss(const wire::FlowKey& key, uint16_t interface) cons
   return static_cast<uint16_t>(mtu - headers);
 }
 
+uint16_t Shard::Impl::DefaultPeerMss(const wire::FlowKey& key) {
+  return key.remote.IsV4() ? kDefaultMss4 : kDefaultMss6;
+}
+
 tcp::OpenParams Shard::Impl::ParamsFor(const wire::FlowKey& key, uint16_t interface) const {
   const uint64_t hash = TupleHash(key);
   return {.iss = tcp::InitialSequence(hash, now),
           .ts_offset = tcp::TimestampOffset(hash),
           .link_mss = LinkMss(key, interface),
-          .default_peer_mss = key.remote.IsV4() ? kDefaultMss4 : kDefaultMss6};
+          .default_peer_mss = DefaultPeerMss(key)};
 }
 
 bool Shard::Impl::PortUsable(const wire::FlowKey& key) const {
@@ -113,7 +125,10 @@ OpenResult Shard::Impl::StartConnection(const ConnectSpec& spec, const wire::Flo
     slots.Release(index);
     return OpenResult::kNoSlot;
   }
-  if (!tcp::OpenActive(slot.conn, env, ParamsFor(key, hop.interface), now)) {
+  tcp::OpenParams params = ParamsFor(key, hop.interface);
+  params.receive_buffer = spec.receive_buffer;
+  if (spec.max_segment != 0) params.link_mss = std::min(params.link_mss, spec.max_segment);
+  if (!tcp::OpenActive(slot.conn, env, params, now)) {
     flows.Remove(flows.Hash(key), IdOf(index));
     slots.Release(index);
     return OpenResult::kNoSlot;
@@ -134,6 +149,7 @@ void Shard::Impl::CloseAll(bool abort) {
   closing = true;
   half_open.ForEach([this](uint32_t i) { ForgetHalfOpen(i); });
   listeners.RemoveAll();
+  DropFragments();
   for (uint32_t i = 0; i < slots.high_water(); ++i) {
     Slot& slot = slots[i];
     if (slot.generation == 0 || slot.Is(kSlotClosed)) continue;

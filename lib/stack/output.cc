@@ -13,28 +13,30 @@ namespace {
 // would wait for the store buffer.
 
 // Returns the sum of the addresses, for the pseudo-header.
-uint64_t WriteNetwork4(const wire::FlowKey& key, uint32_t length, uint8_t traffic_class, uint8_t* out) {
+uint64_t WriteNetwork4(const wire::FlowKey& key, uint32_t length, uint8_t traffic_class, uint8_t ttl,
+                       uint8_t* out) {
   const auto total = static_cast<uint16_t>(wire::kIpv4MinHeader + length);
   // RFC 6864 4.1: an atomic datagram (DF set, no fragment) needs no identification.
   const uint64_t first = wire::NetworkOrder(uint64_t{0x4500} << 48 | uint64_t{traffic_class} << 48 |
                                             uint64_t{total} << 32 | 0x4000);
-  constexpr uint32_t kSecond = wire::NetworkOrder(uint32_t{kTtl} << 24 | uint32_t{wire::kProtocolTcp} << 16);
+  const uint32_t second = wire::NetworkOrder(uint32_t{ttl} << 24 | uint32_t{wire::kProtocolTcp} << 16);
   const uint64_t addresses = uint64_t{key.local.raw_v4()} + key.remote.raw_v4();
-  const uint64_t sum = wire::internal::AddCarry(first, addresses + kSecond);
+  const uint64_t sum = wire::internal::AddCarry(first, addresses + second);
   wire::StoreRaw(out, first);
-  wire::StoreRaw(out + 8, kSecond);
+  wire::StoreRaw(out + 8, second);
   wire::StoreRaw(out + wire::kIpv4ChecksumOffset, static_cast<uint16_t>(~wire::internal::FoldTo16(sum)));
   key.local.StoreV4(out + 12);
   key.remote.StoreV4(out + 16);
   return addresses;
 }
 
-uint64_t WriteNetwork6(const wire::FlowKey& key, uint32_t length, uint8_t traffic_class, uint8_t* out) {
+uint64_t WriteNetwork6(const wire::FlowKey& key, uint32_t length, uint8_t traffic_class, uint8_t ttl,
+                       uint8_t* out) {
   wire::WriteIpv6({.src = key.local,
                    .dst = key.remote,
                    .payload_length = static_cast<uint16_t>(length),
                    .traffic_class = traffic_class,
-                   .hop_limit = kTtl,
+                   .hop_limit = ttl,
                    .protocol = wire::kProtocolTcp},
                   out);
   const uint64_t local = wire::internal::AddShort(0, key.local.bytes().data(), wire::IpAddress::kSize);
@@ -225,6 +227,12 @@ void Shard::Impl::WriteHeaders(const Slot& slot, const Neighbour& neighbour, con
   using wire::internal::FoldTo16;
   const InterfaceConfig& own = interface_config(neighbour.interface);
   const wire::FlowKey& key = slot.key;
+  // RFC 9293 MUST-48, MUST-49: what the application wants, where it wants something, else the configuration.
+  const tcp::ColdState* own_ip = slot.own_ip && slot.conn.cold != kNoSlot ? &cold[slot.conn.cold] : nullptr;
+  const uint8_t ttl = own_ip != nullptr && own_ip->ttl != 0 ? own_ip->ttl : config.ttl;
+  const uint8_t dscp = own_ip != nullptr ? own_ip->dscp : config.dscp;
+  const auto traffic_class =
+      static_cast<uint8_t>(dscp << 2 | (segment.ecn_capable ? wire::kEcnCapable0 : wire::kEcnNotCapable));
   uint8_t* const link = frame.header.data();
   std::memcpy(link, neighbour.link_header.data(), neighbour.link_header.size());
   uint8_t* const network = link + neighbour.link_header_length;
@@ -233,9 +241,8 @@ void Shard::Impl::WriteHeaders(const Slot& slot, const Neighbour& neighbour, con
   size_t tcp_header = 0;
   const uint64_t header_sum = WriteTcp(key, segment, tcp, &tcp_header);
   const auto length = static_cast<uint32_t>(tcp_header + segment.payload_length);
-  const uint8_t ecn = segment.ecn_capable ? wire::kEcnCapable0 : wire::kEcnNotCapable;
-  const uint64_t address_sum =
-      ipv6 ? WriteNetwork6(key, length, ecn, network) : WriteNetwork4(key, length, ecn, network);
+  const uint64_t address_sum = ipv6 ? WriteNetwork6(key, length, traffic_class, ttl, network)
+                                    : WriteNetwork4(key, length, traffic_class, ttl, network);
   const uint64_t pseudo = AddCarry(
       address_sum, wire::NetworkOrder(length) + uint64_t{wire::NetworkOrder(uint16_t{wire::kProtocolTcp})});
   frame.needs_tcp_checksum = own.tx_tcp_checksum_offload || segment.tso_segment != 0;

@@ -173,7 +173,12 @@ TEST(Steering, FramesGoToTheOwnerOfTheirTuple) {
   EXPECT_EQ(steering.OwnerOfFrame(tagged, here), owner);
   std::vector<uint8_t> fragment = frame;
   fragment[14 + 6] = 0x20;
-  EXPECT_EQ(steering.OwnerOfFrame(fragment, here), here);
+  // All of a packet's fragments meet, ports or none, at the worker that RSS chooses without ports.
+  const uint16_t meets = steering.OwnerOf({key.local, key.remote, 0, 0});
+  EXPECT_EQ(steering.OwnerOfFrame(fragment, here), meets);
+  fragment[14 + 7] = 0xb9;
+  fragment.resize(14 + 20 + 1);
+  EXPECT_EQ(steering.OwnerOfFrame(fragment, here), meets);
   EXPECT_EQ(steering.OwnerOfFrame(Ipv4Frame(key.remote, key.local, wire::kProtocolUdp, ports), here), here);
   EXPECT_EQ(Steering(kPublishedKey, 1).OwnerOfFrame(frame, 0), 0);
 }

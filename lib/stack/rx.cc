@@ -1,5 +1,6 @@
 // Received bursts and the link layer.
 #include <algorithm>
+#include <utility>
 
 #include "stack/shard_impl.h"
 
@@ -44,7 +45,10 @@ void Shard::Impl::InputBurst(std::span<RxFrame> frames, uint16_t interface) {
     burst[i].candidate = flows.FirstCandidate(burst[i].hash);
     PrefetchFlow(burst[i].candidate);
   }
-  for (size_t i = 0; i < segments; ++i) Finish(burst[i], InputTcp(burst[i]));
+  for (size_t i = 0; i < segments; ++i) {
+    RxPacket& p = burst[i];
+    Finish(p, p.rest == nullptr ? InputTcp(p) : InputTcpInPieces(p));
+  }
 }
 
 // The long way. True when `p` is a segment that awaits its look-up; else it has been dealt with.
@@ -52,7 +56,10 @@ bool Shard::Impl::InputOther(const RxFrame& frame, uint16_t interface, RxPacket&
   bool is_tcp = false;
   DropReason drop = ParseLink(frame, interface, p);
   if (drop == DropReason::kNone) drop = InputNetwork(p, interface, &is_tcp);
-  if (!is_tcp) Finish(p, drop);
+  if (!is_tcp) {
+    ReleaseList(std::exchange(p.rest, nullptr));
+    Finish(p, drop);
+  }
   return is_tcp;
 }
 
@@ -65,20 +72,20 @@ void Shard::Impl::Finish(RxPacket& p, DropReason drop) {
   }
   if (p.buffer == nullptr) return;
   // A frame may have come in several pieces.
-  for (Buffer* piece = p.buffer; piece != nullptr;) {
-    Buffer* next = piece->next;
-    released.PushBack(piece);
-    piece = next;
-  }
-  p.buffer = nullptr;
+  ReleaseList(std::exchange(p.buffer, nullptr));
 }
 
 DropReason Shard::Impl::ParseLink(const RxFrame& frame, uint16_t interface, RxPacket& p) {
   p.buffer = frame.buffer;
+  p.rest = nullptr;
+  p.fragmented = false;
   p.ip_checksum = frame.ip_checksum;
   p.l4_checksum = frame.l4_checksum;
   if (interface >= config.interfaces.size()) return DropReason::kMacNotOurs;
-  if (frame.buffer->next != nullptr) return DropReason::kFrameMultiSegment;
+  if (frame.buffer->next != nullptr) {
+    if (!frame.reassembled) return DropReason::kFrameMultiSegment;
+    TakePieces(frame, p);
+  }
   switch (wire::ParseEthernet(frame.buffer->bytes(), p.ethernet)) {
     case wire::ParseError::kNone:
       break;

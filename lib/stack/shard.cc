@@ -22,7 +22,11 @@ uint32_t RecordLimit(const ShardConfig& config) {
   return std::max(kLeastRecords, config.max_connections * kRecordsPerConnection);
 }
 
-// Three uses of one secret must not be three views of one hash.
+// The uses of one secret must not be views of one hash. Any numbers that differ; the ISN secret serves SYN
+// cookies, too.
+constexpr uint64_t kCookiePurpose = 0x434f4f4b4945;
+constexpr uint64_t kSourcePurpose = 0x534f55524345;
+constexpr uint64_t kReassemblyPurpose = 0x66726167;
 HashKey Derive(const std::array<uint8_t, 16>& secret, uint64_t purpose) {
   const HashKey key = HashKeyFromBytes(secret);
   return {SipHash24(key, purpose, 0), SipHash24(key, purpose, 1)};
@@ -56,6 +60,7 @@ Shard::Impl::Impl(const ShardConfig& shard_config, MemorySource& memory, Instant
       ranges(memory, std::max(kLeastRanges, config.max_connections)),
       env{.config = &config.tcp, .cold = &cold, .records = &records, .ranges = &ranges},
       isn_key(HashKeyFromBytes(config.isn_secret)),
+      cookies(Derive(config.isn_secret, kCookiePurpose)),
       addresses(config.interfaces),
       routes(addresses, config.routes),
       steering(config.rss_key, config.worker_count),
@@ -66,12 +71,19 @@ Shard::Impl::Impl(const ShardConfig& shard_config, MemorySource& memory, Instant
       half_open(memory, config.max_half_open, config.tcp),
       time_wait(memory, config.max_time_wait, config.tcp.msl * 2),
       listeners(config.max_listeners),
+      sources(memory, config.max_half_open, Derive(config.table_secret, config.seed ^ kSourcePurpose)),
+      deferrals(memory, config.max_connections, start),
       neighbours(memory, config.max_neighbours, Derive(config.table_secret, ~config.seed)),
+      reassembly(memory, config.reassembly, Derive(config.table_secret, kReassemblyPurpose)),
       wheel(memory, config.max_connections * kWheelEntriesPerConnection, start),
       controls(memory, kMaxControlFrames),
       ports(config.interfaces.size()),
-      event_ring(config.max_connections) {
+      event_ring(config.max_connections),
+      challenges(config.tcp.challenges_per_second,
+                 SipHash24(Derive(config.table_secret, config.seed), 0, 2)) {
+  env.challenges = &challenges;
   notices.reserve(config.worker_count > 1 ? kMaxNotices : 0);
+  foreign.reserve(config.worker_count > 1 ? kMaxForeign : 0);
 }
 
 Shard::Shard(const ShardConfig& config, MemorySource& memory, Instant now)
@@ -104,6 +116,10 @@ size_t Shard::PollEvents(std::span<ShardEvent> out) { return impl_->PollEvents(o
 bool Shard::HasEvents() const { return !impl_->event_ring.empty(); }
 
 OpenResult Shard::Listen(const ListenSpec& spec, uint32_t* listener) { return impl_->Listen(spec, listener); }
+void Shard::SetBacklog(uint32_t listener, uint32_t backlog) {
+  if (Listener* l = impl_->listeners.Get(listener); l != nullptr) l->backlog = backlog;
+}
+
 void Shard::CloseListener(uint32_t listener) { impl_->CloseListener(listener); }
 
 OpenResult Shard::Connect(const ConnectSpec& spec, Instant now, ConnHandle* handle) {
@@ -163,6 +179,16 @@ uint32_t Shard::Receive(ConnHandle handle, uint32_t max_octets, Instant now, Buf
   return impl_->Receive(handle, max_octets, out, ended);
 }
 
+uint32_t Shard::Peek(ConnHandle handle, uint32_t offset, std::span<uint8_t> out) const {
+  const Slot* slot = impl_->Live(handle);
+  return slot == nullptr ? 0 : tcp::Peek(slot->conn, offset, out);
+}
+
+uint32_t Shard::Discard(ConnHandle handle, uint32_t octets, Instant now) {
+  impl_->now = now;
+  return impl_->Discard(handle, octets);
+}
+
 void Shard::ShutdownWrite(ConnHandle handle, Instant now) {
   impl_->now = now;
   Slot* slot = impl_->Live(handle);
@@ -209,6 +235,8 @@ size_t Shard::TakeNeighbourNotices(std::span<NeighbourNotice> out) {
   return n;
 }
 
+size_t Shard::TakeForeign(std::span<ForeignFrame> out) { return impl_->TakeForeign(out); }
+
 std::vector<wire::MacAddress> Shard::MulticastGroups(uint16_t interface) const {
   std::vector<wire::MacAddress> groups;
   const auto join = [&](const wire::IpAddress& group) {
@@ -235,12 +263,15 @@ ShardUsage Shard::usage() const {
   const Impl& i = *impl_;
   return {.connections = i.slots.in_use(),
           .half_open = i.half_open.in_use(),
+          .deferred = i.deferred,
+          .sources = i.sources.in_use(),
           .time_wait = i.time_wait.in_use(),
           .listeners = i.listeners.in_use(),
           .neighbours = i.neighbours.in_use(),
           .send_records = i.records.in_use(),
           .cold_states = i.cold.in_use(),
-          .timers = i.armed};
+          .timers = i.armed,
+          .fragments = i.reassembly.fragments()};
 }
 
 }  // namespace tern::stack

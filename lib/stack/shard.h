@@ -15,6 +15,7 @@
 #include "base/instant.h"
 #include "base/memory_source.h"
 #include "base/packet.h"
+#include "stack/syn_cookie.h"
 #include "tcp/config.h"
 #include "tcp/connection.h"
 #include "wire/flow_key.h"
@@ -53,23 +54,40 @@ struct Route {
   uint16_t interface = 0;
 };
 
+// Bounds of IP reassembly, of one shard: what anybody on the net can make us keep.
+struct ReassemblyLimits {
+  uint32_t max_datagrams = 256;  // 0: fragments are refused
+  uint32_t max_per_source = 64;
+  uint16_t max_fragments = 64;         // of one packet: 65535 octets at IPv6's least MTU are 54
+  uint32_t max_cost = 1 << 20;         // of the buffers held, by true cost, octets
+  uint32_t max_source_cost = 1 << 19;  // so that no source alone drives out all others
+  Duration timeout4 =
+      Duration::Seconds(30);  // RFC 1122 3.3.2 says a minute or two; deployed stacks wait this
+  Duration timeout6 = Duration::Seconds(60);  // RFC 8200 4.5
+};
+
 struct ShardConfig {
   tcp::TcpConfig tcp;
   std::vector<InterfaceConfig> interfaces;
   std::vector<Route> routes;
   PortPolicy closed_ports = PortPolicy::kRefuse;
+  SynCookies syn_cookies = SynCookies::kPastBacklog;
   uint32_t max_connections = 65'536;
   uint32_t max_half_open = 16'384;
   uint32_t max_time_wait = 65'536;
   uint32_t max_listeners = 1'024;
   uint32_t max_neighbours = 1'024;
+  ReassemblyLimits reassembly;
   uint32_t max_send_records = 0;  // 0: four for each connection, at least 65,536
-  // Secrets: of the flow table's hash (own to a shard) and of ISNs and timestamps (shared by all shards).
+  // Secrets: of the flow table's hash (own to a shard) and of ISNs, timestamps and SYN cookies (shared by all
+  // shards).
   std::array<uint8_t, 16> table_secret{};
   std::array<uint8_t, 16> isn_secret{};
   uint64_t seed = 0;  // for ports and everything that may be guessed
   uint16_t worker = 0;
   uint16_t worker_count = 1;
+  uint8_t ttl = 64;  // TTL or hop limit of TCP segments (RFC 9293 MUST-49; RFC 1700 recommends 64)
+  uint8_t dscp = 0;  // Diffserv code point of TCP segments, 0 to 63 (RFC 2474)
   std::array<uint8_t, 40> rss_key{};  // with several workers: sources are chosen so that replies land at home
 };
 
@@ -87,6 +105,13 @@ struct ListenSpec {
   uint32_t backlog = 4'096;  // bound on half-open plus not yet accepted connections
   uint64_t user = 0;         // given back with each accept event
   bool nodelay = false;
+  uint32_t accept_rate =
+      0;  // connections a second, and as many at once; 0: no limit. What is beyond is dropped
+  uint32_t source_limit = 0;  // bound on those of the backlog from one IPv4 address or IPv6 /64; 0: none
+  // The accept event waits for data, or for the peer's FIN, but no longer than this. Zero: it comes at once.
+  Duration defer_accept;
+  uint32_t receive_buffer = 0;  // of the connections that it makes; 0: the configuration's
+  uint16_t max_segment = 0;     // not 0: announce no larger MSS, and send no larger segments
 };
 
 struct ConnectSpec {
@@ -96,6 +121,8 @@ struct ConnectSpec {
   uint16_t local_port = 0;  // 0: chosen (RFC 6056)
   uint64_t user = 0;
   bool nodelay = false;
+  uint32_t receive_buffer = 0;  // 0: the configuration's
+  uint16_t max_segment = 0;     // not 0: announce no larger MSS, and send no larger segments
 };
 
 enum class OpenResult : uint8_t {
@@ -125,8 +152,17 @@ struct NeighbourNotice {
   uint16_t interface = 0;
 };
 
+// A frame, or a packet reassembled from several, that another worker's connection is to get.
+struct ForeignFrame {
+  RxFrame frame;
+  uint16_t interface = 0;
+  uint16_t owner = 0;
+};
+
 struct ShardCounters {
   uint64_t rx_frames = 0;  // every frame shown to Input; equals consumed + sum of drops
+  // A fragment that waits for others counts as consumed, and moves to its drop reason if they never come.
+  // One of a packet's fragments has the whole packet's fate, the others were consumed.
   uint64_t rx_consumed = 0;
   uint64_t tx_frames = 0;
   uint64_t rx_payload = 0;  // TCP payload octets delivered in order
@@ -134,6 +170,8 @@ struct ShardCounters {
   uint64_t retransmitted_segments = 0;
   uint64_t timeouts = 0;
   uint64_t accepted = 0;
+  uint64_t syn_cookies_sent = 0;      // SYN-ACKs that leave nothing behind
+  uint64_t syn_cookies_accepted = 0;  // connections that came of them
   uint64_t connected = 0;
   uint64_t closed = 0;
   uint64_t resets_sent = 0;
@@ -146,12 +184,15 @@ struct ShardCounters {
 struct ShardUsage {
   uint32_t connections = 0;
   uint32_t half_open = 0;
+  uint32_t deferred = 0;  // of the connections, those whose accept event waits for data
+  uint32_t sources = 0;   // that have pending connections at listeners with a bound on one source
   uint32_t time_wait = 0;
   uint32_t listeners = 0;
   uint32_t neighbours = 0;
   uint32_t send_records = 0;
   uint32_t cold_states = 0;
   uint32_t timers = 0;
+  uint32_t fragments = 0;  // buffers held in IP reassembly
 };
 
 // All calls from one thread. Nothing allocates after construction but table growth through `memory`.
@@ -187,6 +228,8 @@ class Shard {
 
   // ---- Applications ----
   OpenResult Listen(const ListenSpec& spec, uint32_t* listener);
+  // A new bound on what may wait for its accept: for a layer that keeps a queue of its own behind this one.
+  void SetBacklog(uint32_t listener, uint32_t backlog);
   // Stops accepting; connections made already live on, half-open ones are dropped.
   void CloseListener(uint32_t listener);
   OpenResult Connect(const ConnectSpec& spec, Instant now, ConnHandle* handle);
@@ -206,10 +249,36 @@ class Shard {
   tcp::SendResult Send(ConnHandle handle, BufferChain& data, Instant now);
   // As tcp::Receive. `ended` is set once the peer's FIN was reached and all data before it taken.
   uint32_t Receive(ConnHandle handle, uint32_t max_octets, Instant now, BufferChain& out, bool* ended);
+  // As tcp::Peek and tcp::Discard: for readers that copy.
+  uint32_t Peek(ConnHandle handle, uint32_t offset, std::span<uint8_t> out) const;
+  uint32_t Discard(ConnHandle handle, uint32_t octets, Instant now);
   void ShutdownWrite(ConnHandle handle, Instant now);
   void Close(ConnHandle handle, Instant now);
   void Abort(ConnHandle handle, Instant now);
+  // As Close; what is not delivered within `limit` is given up, and the peer sees a reset (SO_LINGER). Zero
+  // is Abort.
+  void CloseWithin(ConnHandle handle, Duration limit, Instant now);
   void SetNoDelay(ConnHandle handle, bool on);
+  void SetCork(ConnHandle handle, bool on);
+  // As tcp::SetKeepalive; nullptr turns it off.
+  void SetKeepalive(ConnHandle handle, const tcp::KeepaliveTimes* times, Instant now);
+  void SetUserTimeout(ConnHandle handle, Duration timeout);
+  // TTL (or hop limit) and Diffserv code point of the connection's segments from now on; a TTL of 0 is the
+  // shard's (RFC 9293 MUST-48, SHLD-21).
+  void SetIp(ConnHandle handle, uint8_t ttl, uint8_t dscp);
+  // Whether kEventTrouble is given, and what it last spoke of.
+  void SetTroubleReports(ConnHandle handle, bool on);
+  tcp::Trouble LastTrouble(ConnHandle handle) const;
+  // As the functions of the same names in tcp::.
+  tcp::SendResult SendUrgent(ConnHandle handle, BufferChain& data, Instant now);
+  uint32_t UrgentAhead(ConnHandle handle) const;
+  void SetUrgentOutOfLine(ConnHandle handle, bool on);
+  int TakeUrgentOctet(ConnHandle handle);
+  void SetQuickAck(ConnHandle handle, bool on);
+  // Octets offered as window at the most; what was offered already stays offered (RFC 9293 SHLD-14).
+  void SetReceiveBuffer(ConnHandle handle, uint32_t octets, Instant now);
+  // From here on; cwnd and ssthresh stay.
+  void SetCongestion(ConnHandle handle, tcp::CongestionAlgorithm algorithm);
 
   // Starts the end: no new connections; those that live are reset when `abort`, else closed.
   void CloseAll(bool abort, Instant now);
@@ -217,6 +286,9 @@ class Shard {
   // ---- Between workers ----
   void LearnNeighbour(const NeighbourNotice& notice, Instant now);
   size_t TakeNeighbourNotices(std::span<NeighbourNotice> out);
+  // What Input found to belong to other workers, which only a look into the packet could tell. The caller
+  // owns the buffers; show them to the owner's Input. REQUIRES with several workers: called after each Input.
+  size_t TakeForeign(std::span<ForeignFrame> out);
   // MAC groups the device of `interface` has to accept (NDP: solicited-node, all-nodes).
   std::vector<wire::MacAddress> MulticastGroups(uint16_t interface) const;
 

@@ -56,7 +56,11 @@ struct SentFrame {
   wire::TcpHeader tcp;
   wire::TcpOptions options;
   wire::IcmpMessage icmp;  // its body points into `bytes`
-  Bytes payload;           // of TCP
+  Bytes payload;           // of TCP; of a fragment, all that it carries
+  bool fragment = false;
+  bool more_fragments = false;
+  uint16_t fragment_offset = 0;
+  uint32_t identification = 0;
   Bytes bytes;
 };
 
@@ -145,6 +149,7 @@ class ShardTest : public ::testing::Test {
     EXPECT_EQ(usage.send_records, 0u);
     EXPECT_EQ(usage.cold_states, 0u);
     EXPECT_EQ(usage.timers, 0u);
+    EXPECT_EQ(usage.fragments, 0u);
     EXPECT_EQ(pool_.outstanding(), 0u);
   }
 
@@ -358,14 +363,22 @@ class ShardTest : public ::testing::Test {
       EXPECT_EQ(ip.total_length, packet.size());
       body = ip.Payload(packet);
       sent.src = ip.src, sent.dst = ip.dst, sent.protocol = ip.protocol, sent.hop_limit = ip.ttl;
+      sent.fragment = ip.IsFragment(), sent.more_fragments = ip.more_fragments;
+      sent.fragment_offset = ip.fragment_offset, sent.identification = ip.identification;
     } else {
       wire::Ipv6Header ip;
       EXPECT_EQ(wire::ParseIpv6(packet, ip), wire::ParseError::kNone);
       EXPECT_EQ(ip.payload_length + wire::kIpv6Header, packet.size());
       body = ip.Payload(packet);
       sent.src = ip.src, sent.dst = ip.dst, sent.protocol = ip.protocol, sent.hop_limit = ip.hop_limit;
+      sent.fragment = ip.is_fragment, sent.more_fragments = ip.fragment.more;
+      sent.fragment_offset = ip.fragment.offset, sent.identification = ip.fragment.identification;
     }
-    ParseBody(frame, body, sent);
+    if (sent.fragment) {
+      sent.payload.assign(body.begin(), body.end());
+    } else {
+      ParseBody(frame, body, sent);
+    }
     return sent;
   }
   void ParseBody(const TxFrame& frame, std::span<const uint8_t> body, SentFrame& sent) {

@@ -16,14 +16,18 @@
 #include "stack/flow_table.h"
 #include "stack/half_open.h"
 #include "stack/index_queue.h"
+#include "stack/ip_reassembly.h"
 #include "stack/listeners.h"
 #include "stack/neighbour.h"
 #include "stack/ports.h"
 #include "stack/routes.h"
 #include "stack/shard.h"
+#include "stack/source_table.h"
 #include "stack/steering.h"
+#include "stack/syn_cookie.h"
 #include "stack/time_wait.h"
 #include "stack/token_bucket.h"
+#include "wire/arp.h"
 #include "wire/ethernet.h"
 #include "wire/icmp.h"
 #include "wire/icmpv6.h"
@@ -32,6 +36,8 @@
 
 namespace tern::stack {
 
+inline constexpr size_t kUdpHeader = 8;  // RFC 768
+
 // One frame of a burst between the stages of Input.
 struct RxPacket {
   Buffer* buffer =
@@ -39,17 +45,22 @@ struct RxPacket {
   wire::EthernetHeader ethernet;
   bool link_group = false;  // sent to a link-layer group or broadcast address
   bool ipv6 = false;
+  bool fragmented = false;  // came in fragments, or with a fragment header
   uint8_t protocol = 0;
   uint8_t hop_limit = 0;
   uint8_t traffic_class = 0;
   ChecksumState ip_checksum = ChecksumState::kUnknown;
   ChecksumState l4_checksum = ChecksumState::kUnknown;
   uint32_t network_offset = 0;    // in the frame
-  uint32_t network_length = 0;    // of the IP packet, without the link's padding
+  uint32_t network_length = 0;    // of the IP packet, as far as `buffer` holds it, without the link's padding
   uint32_t protocol_pointer = 0;  // where the packet names its protocol, for ICMPv6 errors
   wire::IpAddress src;
   wire::IpAddress dst;
-  std::span<const uint8_t> body;  // what the IP packet carries
+  std::span<const uint8_t> body;  // what the IP packet carries, as far as `buffer` holds it
+  // Of a packet that came in fragments only.
+  Buffer* rest = nullptr;       // what it carries behind `body`; nullptr again once the packet is done with
+  uint32_t rest_octets = 0;     // in `rest`; meaningful while that is not nullptr
+  uint32_t identification = 0;  // of its fragments
   // TCP only.
   uint64_t hash = 0;
   FlowId candidate;  // what the hash alone suggests; the key decides
@@ -67,6 +78,7 @@ struct Shard::Impl {
   static constexpr uint32_t kRoundOctets = 64 * 1024;
   static constexpr uint32_t kTsoOctets = 60 * 1024;
   static constexpr size_t kMaxNotices = 256;
+  static constexpr size_t kMaxForeign = 64;
 
   // An interface while it runs.
   struct Port {
@@ -74,6 +86,7 @@ struct Shard::Impl {
     IndexQueue dirty;             // connections that may have something to send
     uint32_t round_segments = 0;  // what the head of `dirty` has sent in its round
     uint32_t round_octets = 0;
+    TokenBucket defence{Duration::Seconds(10), 1};  // RFC 5227 1.1: DEFEND_INTERVAL
   };
 
   Impl(const ShardConfig& shard_config, MemorySource& memory, Instant start);
@@ -93,12 +106,41 @@ struct Shard::Impl {
   // Parses up to the transport. kNone with protocol TCP: the packet awaits its look-up; kNone otherwise:
   // dealt with.
   DropReason InputNetwork(RxPacket& p, uint16_t interface, bool* is_tcp);
-  DropReason ParseIpv4(RxPacket& p);
+  DropReason ParseIpv4(RxPacket& p, uint16_t interface);
   DropReason ParseIpv6(RxPacket& p, uint16_t interface);
+  DropReason RefuseExtension(RxPacket& p, wire::ParseError error, const wire::Ipv6Problem& problem);
   DropReason ParseTcpSegment(RxPacket& p);
   // May a host on this link have sent that, to us? For packets that belong to no connection.
   DropReason CheckSource(const wire::IpAddress& src) const;
   DropReason InputTransport(RxPacket& p, uint16_t interface);
+
+  // ---- fragment_input.cc ----
+  DropReason InputFragment4(RxPacket& p, const wire::Ipv4Header& ip, uint16_t interface);
+  DropReason InputFragment6(RxPacket& p, const wire::Ipv6Header& ip, uint16_t interface);
+  DropReason InputFragment(RxPacket& p, const Fragment& fragment);
+  DropReason TakeWhole(RxPacket& p, const Datagram& whole);
+  void NoteWholeLength(RxPacket& p);
+  static void TakePieces(const RxFrame& frame, RxPacket& p);
+  static wire::InetSum SumInPieces(const RxPacket& p, wire::InetSum sum);
+  // The same as wire::TransportChecksumValid, of a packet in pieces.
+  static bool TransportSumIsGood(const RxPacket& p, uint8_t protocol);
+  bool HandOver(RxPacket& p, uint16_t interface, DropReason* drop);
+  size_t TakeForeign(std::span<ForeignFrame> out);
+  DropReason InputTcpInPieces(RxPacket& p);
+  struct EchoReply {
+    wire::IpAddress src;
+    wire::IpAddress dst;
+    uint32_t neighbour = kNoSlot;
+    std::array<uint8_t, wire::kIcmpHeader> icmp{};
+    std::span<const uint8_t> first_body;  // of the request, behind its ICMP header
+  };
+  DropReason AnswerEchoInPieces(RxPacket& p, const EchoReply& reply);
+  void WriteFragment(ControlFrame& frame, const EchoReply& reply, uint32_t identification, uint32_t offset,
+                     uint32_t length, bool more) const;
+  bool ExpireFragments();
+  void ReportTimeout(const Datagram& gone);
+  void ReleaseList(Buffer* list);
+  void DropFragments();
 
   // ---- tcp_input.cc ----
   FlowId FindFlow(const wire::FlowKey& key, uint64_t hash) const;
@@ -109,24 +151,62 @@ struct Shard::Impl {
   }
   DropReason InputTcp(RxPacket& p);
   DropReason OnConnection(uint32_t index, Slot& slot, RxPacket& p);
-  DropReason OnNoFlow(RxPacket& p, std::optional<SeqNum> not_before);
+  DropReason OnNoFlow(RxPacket& p);
   DropReason OnTimeWait(uint32_t index, RxPacket& p);
   DropReason RefuseSegment(const RxPacket& p, DropReason why);
 
   // ---- passive_open.cc ----
-  DropReason OnSyn(uint32_t listener_id, RxPacket& p, std::optional<SeqNum> not_before);
+  // `old`: the TIME-WAIT entry of an earlier connection of the tuple, whose place the new one takes; or
+  // kNoSlot.
+  DropReason OnSyn(uint32_t listener_id, RxPacket& p, uint32_t old);
+  DropReason AddHalfOpen(uint32_t listener_id, RxPacket& p, uint32_t old);
+  // What the SYN says of its sender; not the entry's own ISN, times and place.
+  void DescribeSyn(uint32_t listener_id, const RxPacket& p, HalfOpen& entry) const;
   DropReason OnHalfOpen(uint32_t index, RxPacket& p);
   DropReason Promote(uint32_t index, RxPacket& p);
+  // Makes the connection that `entry` describes, in the place of `from` in the flow table or in a new one.
+  // Nothing has changed when it gives a reason.
+  DropReason MakeConnection(const HalfOpen& entry, FlowId from, const RxPacket& p, uint32_t* made);
+  // Counts it as unaccepted, and gives it the segment that ends its handshake.
+  DropReason Begin(uint32_t index, RxPacket& p);
+  uint32_t ReceiveBufferOf(const HalfOpen& entry);
+  uint16_t MssOf(const HalfOpen& entry, uint16_t interface);
   void ForgetHalfOpen(uint32_t index);
-  void SendSynAck(uint32_t index);
+  // False, and counted, when no neighbour leads to the peer.
+  bool SendSynAck(const HalfOpen& entry, uint32_t tsval);
+  uint32_t TimestampOf(const wire::FlowKey& key) const;
   void SendHalfOpenAck(const HalfOpen& entry);
   bool RetryHalfOpen();
   void DropHalfOpenOf(uint32_t listener_id);
 
+  // ---- cookie_handler.cc ----
+  DropReason SendCookie(uint32_t listener_id, const RxPacket& p);
+  // An ACK to a listener that belongs to no connection.
+  DropReason OnListenAck(uint32_t listener_id, RxPacket& p);
+  bool TakesCookies(const Listener& listener) const;
+  // kInvalid, too, when the listener takes no cookies.
+  CookieVerdict EntryFromCookie(uint32_t listener_id, const RxPacket& p, HalfOpen* entry);
+  DropReason AcceptCookie(const HalfOpen& entry, RxPacket& p);
+  // Whether the segment that opened the connection would open it again.
+  bool CookieStillGood(const Slot& slot) const;
+
+  // ---- listen_controls.cc ----
+  // May the listener have one more pending connection of that source? Counts it if so.
+  DropReason CountSource(uint32_t listener_id, const wire::IpAddress& source);
+  // The application was told of the connection, or never will be. The listener may be gone.
+  void LeaveUnaccepted(const Slot& slot);
+  // True when the accept event of a connection that the application has not seen has to wait for data.
+  bool HoldBack(uint32_t index);
+  void TellDeferredOf(uint32_t listener_id);
+  bool AdvanceDeferred();
+  // A passive connection begins with the segment that could tell the application of it.
+  Instant EndOfDeferral(const Slot& slot);
+
   // ---- connections.cc: what follows from what TCP did ----
   void Settle(uint32_t index, Slot& slot, tcp::Effects& effects) {
     released.Splice(effects.released);
-    if (effects.reply.wanted || (effects.events & ~tcp::kEventReadable) != 0) [[unlikely]] {
+    const bool rare = effects.reply.wanted || effects.challenge_withheld || effects.doubt_route;
+    if (rare || (effects.events & ~tcp::kEventReadable) != 0) [[unlikely]] {
       SettleRare(index, effects);
       return;
     }
@@ -140,6 +220,11 @@ struct Shard::Impl {
   void QueueEvent(uint32_t index, Slot& slot, uint16_t events) {
     slot.Set(events);
     if (slot.Is(kSlotEventQueued)) return;
+    if (!slot.Is(kSlotSeen) && HoldBack(index)) return;
+    Tell(index, slot);
+  }
+  // REQUIRES: it is not in the ring.
+  void Tell(uint32_t index, Slot& slot) {
     slot.Set(kSlotEventQueued);
     event_ring.Push(index);
   }
@@ -162,6 +247,7 @@ struct Shard::Impl {
   void MaybeFree(uint32_t index);
   // Replaces a connection in TIME-WAIT by its compact entry, once nobody needs the rest.
   void MaybeCompact(uint32_t index);
+  uint32_t AddTimeWait(const Slot& slot);
   void RecycleOldestTimeWait();
   size_t PollEvents(std::span<ShardEvent> out);
 
@@ -176,6 +262,7 @@ struct Shard::Impl {
                              ConnHandle* handle);
   void CloseAll(bool abort);
   uint64_t TupleHash(const wire::FlowKey& key) const { return SipHash24(isn_key, key.Words()); }
+  static uint16_t DefaultPeerMss(const wire::FlowKey& key);
   tcp::OpenParams ParamsFor(const wire::FlowKey& key, uint16_t interface) const;
   uint16_t LinkMss(const wire::FlowKey& key, uint16_t interface) const;
 
@@ -184,12 +271,15 @@ struct Shard::Impl {
     Slot* slot = slots.Find(handle.slot, handle.generation);
     return slot != nullptr && !slot->Is(kSlotClosed) ? slot : nullptr;
   }
+  void AfterRead(uint32_t index, tcp::Effects& effects);
   uint32_t Receive(ConnHandle handle, uint32_t max_octets, BufferChain& out, bool* ended);
+  uint32_t Discard(ConnHandle handle, uint32_t octets);
   void Close(uint32_t index);
   void Abort(uint32_t index);
 
   // ---- neighbour_handler.cc ----
   DropReason InputArp(RxPacket& p, uint16_t interface);
+  DropReason DefendAddress(const wire::ArpPacket& claim, uint16_t interface);
   DropReason InputNeighborSolicit(RxPacket& p, const wire::IcmpMessage& message, uint16_t interface);
   DropReason InputNeighborAdvert(RxPacket& p, const wire::IcmpMessage& message, uint16_t interface);
   void MakeEntry(uint16_t interface, const wire::IpAddress& address);
@@ -215,9 +305,18 @@ struct Shard::Impl {
   DropReason InputIcmp(RxPacket& p, uint16_t interface);
   DropReason InputIcmpv6(RxPacket& p, uint16_t interface);
   DropReason AnswerEcho(RxPacket& p, const wire::IcmpMessage& message);
-  DropReason OnUnreachable(RxPacket& p, const wire::IcmpMessage& message);
+  // `end`: what it does to an opening connection; kNone for a soft error.
+  DropReason OnIcmpError(RxPacket& p, const wire::IcmpMessage& message, tcp::Trouble trouble,
+                         tcp::CloseReason end = tcp::CloseReason::kNone);
   DropReason InputUdp(RxPacket& p);
   DropReason SendIcmpError(RxPacket& p, uint8_t type, uint8_t code, uint32_t rest, DropReason why);
+  DropReason ReportToGroup(RxPacket& p, const wire::Ipv6Problem& problem, DropReason why);
+  struct IcmpError {
+    uint8_t type = 0;
+    uint8_t code = 0;
+    uint32_t rest = 0;
+  };
+  DropReason EmitIcmpError(RxPacket& p, const wire::IpAddress& from, const IcmpError& error, DropReason why);
 
   // ---- control.cc: frames of no connection ----
   // A fresh frame, or nullptr (counted) when the bound is reached.
@@ -240,6 +339,7 @@ struct Shard::Impl {
   void SendTcpControl(const wire::FlowKey& key, uint32_t neighbour, const TcpControl& control,
                       const wire::TcpOptions& options = {});
   void SendTimeWaitAck(const TimeWaitEntry& entry);
+  bool MayChallenge();  // RFC 5961 7, for entries that are no connections; a refusal is counted
 
   // ---- output.cc ----
   size_t PollTransmit(uint16_t interface, std::span<TxFrame> out);
@@ -271,6 +371,7 @@ struct Shard::Impl {
   tcp::Environment env;
 
   HashKey isn_key;
+  SynCookie cookies;
   LocalAddresses addresses;
   RouteTable routes;
   Steering steering;
@@ -281,7 +382,11 @@ struct Shard::Impl {
   HalfOpenTable half_open;
   TimeWaitTable time_wait;
   ListenerTable listeners;
+  SourceTable sources;
+  TimingWheel deferrals;  // {slot, generation} of connections whose accept event waits for data
+  uint32_t deferred = 0;
   NeighbourTable neighbours;
+  IpReassembly reassembly;
   TimingWheel wheel;
   uint32_t armed = 0;  // connections with a valid entry in the wheel
   ControlPool controls;
@@ -289,7 +394,9 @@ struct Shard::Impl {
   EventRing event_ring;
   BufferChain released;
   std::vector<NeighbourNotice> notices;
+  std::vector<ForeignFrame> foreign;
   TokenBucket icmp_limit{Duration::Millis(10), 50};
+  tcp::ChallengeLimit challenges;
   ShardCounters counters;
   std::array<RxPacket, kBurst> burst;
   tcp::SegmentOut segment_out;  // scratch of DrainConnection

@@ -19,9 +19,31 @@ TEST_F(ShardIpTest, AnswersArpForItsAddress) {
   ExpectDrop(Arp(wire::ArpOperation::kRequest, Ip("10.77.0.8"), kPeerMac, Ip("10.77.0.9"),
                  wire::MacAddress::Broadcast()),
              DropReason::kArpNotOurs);
-  ExpectDrop(ArpReply(Ip("10.77.0.1"), kPeerMac), DropReason::kArpNotOurs);  // claims our address
   ExpectDrop(LinkFrame(wire::kEtherTypeArp, Bytes(10)), DropReason::kArpMalformed);
   ExpectSilence();
+}
+
+TEST_F(ShardIpTest, DefendsItsAddressNowAndThen) {
+  const auto claim = [this] {
+    ExpectDrop(ArpReply(Ip("10.77.0.1"), kPeerMac), DropReason::kArpConflict);
+    return Take();
+  };
+  const std::vector<SentFrame> said = claim();
+  ASSERT_EQ(said.size(), 1u);
+  EXPECT_TRUE(said[0].ethernet.dst.IsBroadcast());
+  EXPECT_TRUE(said[0].arp.IsAnnouncement());
+  EXPECT_EQ(said[0].arp.operation, wire::ArpOperation::kRequest);
+  EXPECT_EQ(said[0].arp.sender_ip, Ip("10.77.0.1"));
+  EXPECT_EQ(said[0].arp.sender_mac, kOurMac);
+  now_ = now_ + Duration::Seconds(9);
+  EXPECT_TRUE(claim().empty()) << "RFC 5227 2.4: or two defenders never end";
+  now_ = now_ + Duration::Seconds(1);
+  EXPECT_EQ(claim().size(), 1u);
+  // Our own announcement, sent back by somebody, is no conflict.
+  ExpectDrop(LinkFrame(wire::kEtherTypeArp, Bytes(said[0].bytes.begin() + 14, said[0].bytes.end()),
+                       wire::MacAddress::Broadcast()),
+             DropReason::kArpNotOurs);
+  EXPECT_EQ(shard().usage().neighbours, 0u);
 }
 
 TEST_F(ShardIpTest, WhoAsksForUsIsKnown) {
@@ -47,7 +69,7 @@ TEST_F(ShardIpTest, EveryAddressOfAPoolIsAnswered) {
   for (const char* address : {"10.78.0.1", "10.78.0.200"}) {
     Give(Arp(wire::ArpOperation::kRequest, Ip("10.78.0.77"), kPeerMac, Ip(address),
              wire::MacAddress::Broadcast()));
-    ExpectSilence();  // the sender itself claims an address of the pool
+    Take();  // the sender itself claims an address of the pool: no answer, at most a defence
     Give(Arp(wire::ArpOperation::kRequest, kPeer4, kPeerMac, Ip(address), wire::MacAddress::Broadcast()));
     EXPECT_EQ(TakeOne().arp.sender_ip, Ip(address));
   }
@@ -277,7 +299,8 @@ TEST_F(ShardIpTest, AnUnreachableEndsAnOpeningConnection) {
   const auto error = [&](Bytes quoted) {
     quoted.resize(28);
     Bytes body(8 + quoted.size());
-    wire::IcmpMessage message{.type = wire::kIcmpDestinationUnreachable, .code = 1, .body = quoted};
+    const wire::IcmpMessage message{
+        .type = wire::kIcmpDestinationUnreachable, .code = wire::kUnreachableProhibited, .body = quoted};
     wire::WriteIcmp(message, body.data());
     return IpFrame(Ip("10.77.0.254"), Ip("10.77.0.1"), wire::kProtocolIcmp, body);
   };
@@ -293,6 +316,20 @@ TEST_F(ShardIpTest, AnUnreachableEndsAnOpeningConnection) {
   ExpectDrop(error(quote), DropReason::kIcmpQuoteUnknown);
 }
 
+TEST_F(ShardIpTest, AnUnreachablePortRefuses) {
+  Start();
+  ConnHandle handle;
+  ASSERT_EQ(shard().Connect({.remote = kPeer4, .remote_port = 80}, now_, &handle), OpenResult::kOk);
+  const SentFrame syn = TakeOne();
+  const Bytes quote(syn.bytes.begin() + 14, syn.bytes.begin() + 14 + 28);
+  Bytes body(8 + quote.size());
+  wire::WriteIcmp({.type = wire::kIcmpDestinationUnreachable, .code = wire::kUnreachablePort, .body = quote},
+                  body.data());
+  Give(IpFrame(Ip("10.77.0.254"), Ip("10.77.0.1"), wire::kProtocolIcmp, body));
+  EXPECT_EQ(OneEvent().reason, tcp::CloseReason::kRefused);
+  EXPECT_EQ(shard().counters().resets_received, 0u);
+}
+
 TEST_F(ShardIpTest, AnUnreachableDoesNotEndAnEstablishedConnection) {
   Start();
   Listen();
@@ -306,7 +343,7 @@ TEST_F(ShardIpTest, AnUnreachableDoesNotEndAnEstablishedConnection) {
   wire::WriteIcmp({.type = wire::kIcmpDestinationUnreachable, .code = wire::kUnreachablePort, .body = quote},
                   body.data());
   Give(IpFrame(kPeer4, Ip("10.77.0.1"), wire::kProtocolIcmp, body));
-  EXPECT_TRUE(Events().empty());
+  EXPECT_EQ(OneEvent().events, tcp::kEventTrouble);
   EXPECT_TRUE(shard().IsLive(handle));
 }
 
@@ -351,7 +388,6 @@ std::vector<DropCase> DropCases() {
       {"IHL 4", Changed(good, 14, 0x44), DropReason::kIpHeaderShort},
       {"IP checksum", Changed(good, 14 + 10, 0), DropReason::kIpChecksum},
       {"longer than the frame", ChangedIp(good, 14 + 2, 0x20), DropReason::kIpLength},
-      {"fragment", ChangedIp(good, 14 + 7, 1), DropReason::kIpFragment},
       {"a piece of 20 octets with more to come", ChangedIp(good, 14 + 6, 0x20),
        DropReason::kIpFragmentMalformed},
       {"TCP checksum", Changed(good, 14 + 20 + 16, 0), DropReason::kTcpChecksum},

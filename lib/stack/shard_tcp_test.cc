@@ -144,24 +144,6 @@ TEST_F(ShardSilentTest, ASilentPortSaysNothing) {
   EXPECT_EQ(Dropped(DropReason::kTcpPortSilent), 1u);
 }
 
-TEST_F(ShardTcpTest, BacklogBoundsHalfOpenAndUnaccepted) {
-  Listen(7, 2);
-  TestFlow a = flow_;
-  TestFlow b = flow_;
-  TestFlow c = flow_;
-  a.src_port = 1, b.src_port = 2, c.src_port = 3;
-  Handshake(a);
-  GiveTcp(b, kSyn, 5, 0);
-  Take();
-  GiveTcp(c, kSyn, 5, 0);
-  ExpectSilence();
-  EXPECT_EQ(Dropped(DropReason::kTcpBacklogFull), 1u);
-  // Accepting one makes room for another.
-  EXPECT_EQ(Events().size(), 1u);
-  GiveTcp(c, kSyn, 5, 0);
-  EXPECT_EQ(TakeOne().tcp.flags, kSyn | kAck);
-}
-
 TEST_F(ShardTcpTest, TheSynAckIsRepeatedThenForgotten) {
   Listen();
   GiveTcp(flow_, kSyn, 1000, 0);
@@ -355,8 +337,8 @@ TEST_F(ShardTcpTest, TimeWaitYieldsToANewerSyn) {
   EXPECT_EQ(synack.tcp.flags, kSyn | kAck);
   EXPECT_EQ(synack.tcp.ack, SeqNum(5001));
   EXPECT_TRUE(synack.tcp.seq.After(SeqNum(isn + 2)));
-  EXPECT_EQ(shard().usage().time_wait, 0u);
   GiveTcp(flow_, kAck, 5001, synack.tcp.seq.value() + 1);
+  EXPECT_EQ(shard().usage().time_wait, 0u);
   EXPECT_TRUE(OneEvent().events & tcp::kEventConnected);
 }
 
@@ -478,6 +460,25 @@ TEST_F(ShardTcpTest, ALongTalkerDoesNotStarveOthers) {
 
 class ShardBoundsTest : public ShardTest {};
 
+TEST_F(ShardBoundsTest, BacklogBoundsHalfOpenAndUnaccepted) {
+  config_.syn_cookies = SynCookies::kOff;
+  Start();
+  Listen(7, 2);
+  const TestFlow a{.src_port = 1};
+  const TestFlow b{.src_port = 2};
+  const TestFlow c{.src_port = 3};
+  Handshake(a);
+  GiveTcp(b, kSyn, 5, 0);
+  Take();
+  GiveTcp(c, kSyn, 5, 0);
+  ExpectSilence();
+  EXPECT_EQ(Dropped(DropReason::kTcpBacklogFull), 1u);
+  // Accepting one makes room for another.
+  EXPECT_EQ(Events().size(), 1u);
+  GiveTcp(c, kSyn, 5, 0);
+  EXPECT_EQ(TakeOne().tcp.flags, kSyn | kAck);
+}
+
 TEST_F(ShardBoundsTest, AFullTimeWaitTableGivesUpItsOldest) {
   config_.max_time_wait = 2;
   Start();
@@ -503,6 +504,7 @@ TEST_F(ShardBoundsTest, AFullTimeWaitTableGivesUpItsOldest) {
 
 TEST_F(ShardBoundsTest, AFullHalfOpenTableRefusesSyns) {
   config_.max_half_open = 3;
+  config_.syn_cookies = SynCookies::kOff;
   Start();
   Listen(7, 100);
   TestFlow flow;

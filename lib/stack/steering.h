@@ -12,6 +12,7 @@
 #include "wire/ethernet.h"
 #include "wire/flow_key.h"
 #include "wire/ip_protocol.h"
+#include "wire/ipv6.h"
 
 namespace tern::stack {
 
@@ -43,9 +44,10 @@ class Steering {
   }
 
   // The worker that is to process a frame (from its destination address on; the bytes may be cut short at
-  // 128). TCP goes to the owner of its tuple, an ICMP error to the owner of the tuple that it quotes.
-  // Everything else, and whatever does not parse, stays with `here`, who counts it: ARP and neighbour
-  // discovery (what they teach is told to all), echo requests, fragments.
+  // 128). TCP goes to the owner of its tuple, an ICMP error to the owner of the tuple that it quotes,
+  // fragments to the worker that their addresses alone choose, as RSS has it: all of a packet meet there, and
+  // once whole it goes on to its owner. Everything else, and whatever does not parse, stays with `here`, who
+  // counts it: ARP and neighbour discovery (what they teach is told to all), echo requests.
   uint16_t OwnerOfFrame(std::span<const uint8_t> frame, uint16_t here) const {
     if (workers_ == 1 || frame.size() < wire::kEthernetHeader) return here;
     size_t offset = wire::kEthernetHeader;
@@ -74,12 +76,22 @@ class Steering {
     return OwnerOfHash(toeplitz_.HashTuple<N>(destination, source, destination_port, source_port));
   }
 
+  // RSS for what has no ports, or not where it looks for them.
+  template <size_t N>
+  uint16_t OwnerOfAddresses(const uint8_t* addresses) const {
+    const std::span<const uint8_t, N> source(addresses, N);
+    const std::span<const uint8_t, N> destination(addresses + N, N);
+    return OwnerOfHash(toeplitz_.HashAddresses<N>(source, destination));
+  }
+
   uint16_t OwnerOfIpv4(std::span<const uint8_t> packet, uint16_t here,
                        Direction direction = Direction::kReceived) const {
     if (packet.size() < 20) return here;
     const size_t header = static_cast<size_t>(packet[0] & 0xf) * 4;
+    if (packet[0] >> 4 != 4 || header < 20) return here;
     const bool fragment = (wire::LoadBe16(packet.data() + 6) & 0x3fff) != 0;
-    if (packet[0] >> 4 != 4 || header < 20 || packet.size() < header + 8 || fragment) return here;
+    if (fragment && direction == Direction::kReceived) return OwnerOfAddresses<4>(packet.data() + 12);
+    if (packet.size() < header + 8 || fragment) return here;
     const uint8_t* l4 = packet.data() + header;
     if (packet[9] == wire::kProtocolTcp) return OwnerOfTuple<4>(packet.data() + 12, l4, direction);
     // Destination unreachable, time exceeded, parameter problem; source quench and redirect are ignored
@@ -94,7 +106,11 @@ class Steering {
     constexpr size_t kHeader = 40;
     if (packet.size() < kHeader + 8 || packet[0] >> 4 != 6) return here;
     const uint8_t* l4 = packet.data() + kHeader;
-    // Extension headers are not followed here, nor by the NICs whose mapping this is.
+    // Extension headers are not followed here, nor by the NICs whose mapping this is: there may be a fragment
+    // header behind any of them.
+    if (wire::IsIpv6Extension(packet[6]) && direction == Direction::kReceived) {
+      return OwnerOfAddresses<16>(packet.data() + 8);
+    }
     if (packet[6] == wire::kProtocolTcp) return OwnerOfTuple<16>(packet.data() + 8, l4, direction);
     // RFC 4443 2.1: types below 128 are errors.
     const bool error = packet[6] == wire::kProtocolIcmpv6 && l4[0] < 128;

@@ -97,17 +97,17 @@ TEST(TimeWait, JudgesWhatArrives) {
   entry.rcv_nxt = SeqNum(1000);
   using Action = TimeWaitAction;
   using namespace wire;  // flags
-  EXPECT_EQ(JudgeTimeWait(entry, Segment(kRst, 1000)), Action::kIgnore);
-  EXPECT_EQ(JudgeTimeWait(entry, Segment(kRst | kAck, 1000, 500)), Action::kIgnore);
-  EXPECT_EQ(JudgeTimeWait(entry, Segment(kFin | kAck, 999, 500)), Action::kAckAndRestart);
-  EXPECT_EQ(JudgeTimeWait(entry, Segment(kFin | kAck, 989, 500, 10)), Action::kAckAndRestart);
-  EXPECT_EQ(JudgeTimeWait(entry, Segment(kFin | kAck, 900, 500)), Action::kAck);
-  EXPECT_EQ(JudgeTimeWait(entry, Segment(kAck, 900, 500, 10)), Action::kAck);
-  EXPECT_EQ(JudgeTimeWait(entry, Segment(kAck, 1000, 500)), Action::kIgnore);
-  EXPECT_EQ(JudgeTimeWait(entry, Segment(kSyn, 1001)), Action::kReuse);
-  EXPECT_EQ(JudgeTimeWait(entry, Segment(kSyn, 1000)), Action::kAck);
-  EXPECT_EQ(JudgeTimeWait(entry, Segment(kSyn, 999)), Action::kAck);
-  EXPECT_EQ(JudgeTimeWait(entry, Segment(kSyn | kAck, 2000, 500)), Action::kAck);
+  EXPECT_EQ(JudgeTimeWait(entry, Segment(kRst, 1000), true), Action::kIgnore);
+  EXPECT_EQ(JudgeTimeWait(entry, Segment(kRst | kAck, 1000, 500), true), Action::kIgnore);
+  EXPECT_EQ(JudgeTimeWait(entry, Segment(kFin | kAck, 999, 500), true), Action::kAckAndRestart);
+  EXPECT_EQ(JudgeTimeWait(entry, Segment(kFin | kAck, 989, 500, 10), true), Action::kAckAndRestart);
+  EXPECT_EQ(JudgeTimeWait(entry, Segment(kFin | kAck, 900, 500), true), Action::kAck);
+  EXPECT_EQ(JudgeTimeWait(entry, Segment(kAck, 900, 500, 10), true), Action::kAck);
+  EXPECT_EQ(JudgeTimeWait(entry, Segment(kAck, 1000, 500), true), Action::kIgnore);
+  EXPECT_EQ(JudgeTimeWait(entry, Segment(kSyn, 1001), true), Action::kReuse);
+  EXPECT_EQ(JudgeTimeWait(entry, Segment(kSyn, 1000), true), Action::kAck);
+  EXPECT_EQ(JudgeTimeWait(entry, Segment(kSyn, 999), true), Action::kAck);
+  EXPECT_EQ(JudgeTimeWait(entry, Segment(kSyn | kAck, 2000, 500), true), Action::kAck);
 }
 
 TEST(TimeWait, TimestampsDecideAboutReuse) {
@@ -116,15 +116,23 @@ TEST(TimeWait, TimestampsDecideAboutReuse) {
   entry.timestamps = true;
   entry.ts_recent = 0xfffffff0;
   tcp::SegmentView syn = Segment(wire::kSyn, 10);  // the sequence number alone would say no
-  EXPECT_EQ(JudgeTimeWait(entry, syn), TimeWaitAction::kAck);
+  EXPECT_EQ(JudgeTimeWait(entry, syn, true), TimeWaitAction::kAck);
   syn.options.has_timestamp = true;
   syn.options.tsval = 5;  // later, across the wrap
-  EXPECT_EQ(JudgeTimeWait(entry, syn), TimeWaitAction::kReuse);
+  EXPECT_EQ(JudgeTimeWait(entry, syn, true), TimeWaitAction::kReuse);
   syn.options.tsval = 0xffffffef;
   syn.seq = SeqNum(5000);
-  EXPECT_EQ(JudgeTimeWait(entry, syn), TimeWaitAction::kAck);
+  EXPECT_EQ(JudgeTimeWait(entry, syn, true), TimeWaitAction::kAck);
   syn.options.tsval = entry.ts_recent;
-  EXPECT_EQ(JudgeTimeWait(entry, syn), TimeWaitAction::kReuse);
+  EXPECT_EQ(JudgeTimeWait(entry, syn, true), TimeWaitAction::kReuse);
+  syn.seq = SeqNum(10);
+  EXPECT_EQ(JudgeTimeWait(entry, syn, true), TimeWaitAction::kAck);
+  // RFC 6191 2: only the new connection would have timestamps, so PAWS tells the two apart.
+  entry.timestamps = false;
+  EXPECT_EQ(JudgeTimeWait(entry, syn, true), TimeWaitAction::kReuse);
+  EXPECT_EQ(JudgeTimeWait(entry, syn, /*use_timestamps=*/false), TimeWaitAction::kAck);
+  syn.seq = SeqNum(1001);
+  EXPECT_EQ(JudgeTimeWait(entry, syn, /*use_timestamps=*/false), TimeWaitAction::kReuse);
 }
 
 TEST(TimeWait, ExpiresInOrderAndRestarts) {
@@ -179,7 +187,9 @@ TEST(HalfOpen, JudgesInTheOrderOfTheRfc) {
       {"exact RST", Segment(kRst, 1001), HalfOpenAction::kForget, DropReason::kNone},
       {"RST in the window", Segment(kRst, 1002), HalfOpenAction::kAck, DropReason::kTcpRstChallenged},
       {"RST elsewhere", Segment(kRst, 1000), HalfOpenAction::kIgnore, DropReason::kTcpRstOutOfWindow},
-      {"another SYN in the window", Segment(kSyn, 1005), HalfOpenAction::kAck, DropReason::kTcpSynInWindow},
+      {"another SYN in the window", Segment(kSyn, 1005), HalfOpenAction::kRestart, DropReason::kNone},
+      {"SYN-ACK in the window", Segment(kSyn | kAck, 1005, 43), HalfOpenAction::kAck,
+       DropReason::kTcpSynInWindow},
       {"another SYN elsewhere", Segment(kSyn, 7), HalfOpenAction::kAck, DropReason::kTcpOutOfWindow},
       {"no ACK bit", Segment(kFin, 1001), HalfOpenAction::kIgnore, DropReason::kTcpNoAck},
   };

@@ -38,7 +38,7 @@ DropReason Shard::Impl::InputTcp(RxPacket& p) {
       drop = OnTimeWait(id.index(), p);
       break;
     case FlowKind::kNone:
-      drop = OnNoFlow(p, std::nullopt);
+      drop = OnNoFlow(p);
       break;
   }
   // Whoever took the payload has set it to nullptr.
@@ -58,28 +58,29 @@ DropReason Shard::Impl::OnConnection(uint32_t index, Slot& slot, RxPacket& p) {
 
 DropReason Shard::Impl::OnTimeWait(uint32_t index, RxPacket& p) {
   const TimeWaitEntry& entry = time_wait[index];
-  switch (JudgeTimeWait(entry, p.segment)) {
+  switch (JudgeTimeWait(entry, p.segment, config.tcp.timestamps)) {
     case TimeWaitAction::kIgnore:
-      return p.segment.Has(wire::kRst) ? DropReason::kTcpNoConnection : DropReason::kNone;
+      return p.segment.Has(wire::kRst) ? DropReason::kTcpRstTimeWait : DropReason::kNone;
     case TimeWaitAction::kAckAndRestart:
       time_wait.Restart(index, now);
       SendTimeWaitAck(entry);
       return DropReason::kNone;
     case TimeWaitAction::kAck:
-      SendTimeWaitAck(entry);
+      if (MayChallenge()) SendTimeWaitAck(entry);
       return p.segment.Has(wire::kSyn) ? DropReason::kTcpSynInWindow : DropReason::kTcpOutOfWindow;
     case TimeWaitAction::kReuse:
       break;
   }
-  const SeqNum beyond = entry.snd_nxt;
-  flows.Remove(p.hash, FlowId(FlowKind::kTimeWait, index));
-  time_wait.Remove(index);
-  return OnNoFlow(p, beyond);
+  const uint32_t listener = listeners.Find(p.key.local, p.key.local_port);
+  if (listener != 0) return OnSyn(listener, p, index);
+  // Ours was the active side: nobody here wants a new connection, and the old one's peace is not to be
+  // broken.
+  SendTimeWaitAck(entry);
+  return DropReason::kTcpSynInWindow;
 }
 
-// RFC 9293 3.10.7.1 and 3.10.7.2: CLOSED and LISTEN. `not_before`: where an earlier connection of the tuple
-// ended.
-DropReason Shard::Impl::OnNoFlow(RxPacket& p, std::optional<SeqNum> not_before) {
+// RFC 9293 3.10.7.1 and 3.10.7.2: CLOSED and LISTEN.
+DropReason Shard::Impl::OnNoFlow(RxPacket& p) {
   if (const DropReason drop = CheckSource(p.key.remote); drop != DropReason::kNone) return drop;
   const wire::IpAddress& dst = p.key.local;
   if (!addresses.IsOurs(dst)) {
@@ -92,9 +93,10 @@ DropReason Shard::Impl::OnNoFlow(RxPacket& p, std::optional<SeqNum> not_before) 
     if (config.closed_ports == PortPolicy::kSilent) return DropReason::kTcpPortSilent;
     return RefuseSegment(p, DropReason::kTcpNoListener);
   }
-  // LISTEN, second: any ACK is of something that is not; third: a SYN begins a connection.
-  if (p.segment.Has(wire::kAck)) return RefuseSegment(p, DropReason::kTcpNoConnection);
-  if (p.segment.Has(wire::kSyn)) return OnSyn(listener, p, not_before);
+  // LISTEN, second: any ACK is of something that is not, or of a SYN cookie; third: a SYN begins a
+  // connection.
+  if (p.segment.Has(wire::kAck)) return OnListenAck(listener, p);
+  if (p.segment.Has(wire::kSyn)) return OnSyn(listener, p, kNoSlot);
   return DropReason::kTcpNoAck;
 }
 

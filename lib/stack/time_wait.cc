@@ -6,9 +6,12 @@ namespace tern::stack {
 namespace {
 
 // RFC 6191 2 and RFC 9293 3.10.7.4: may this SYN begin a new connection of the same tuple? Its timestamp
-// decides where both have one; equal timestamps, or none, leave it to the sequence number.
-bool BeginsAnew(const TimeWaitEntry& entry, const tcp::SegmentView& segment) {
-  if (entry.timestamps && segment.options.has_timestamp) {
+// decides where both have one; equal timestamps, or none, leave it to the sequence number. Where only the new
+// connection would have timestamps, every segment of the old one is told by its lack of them, and nothing
+// stands against it.
+bool BeginsAnew(const TimeWaitEntry& entry, const tcp::SegmentView& segment, bool use_timestamps) {
+  if (use_timestamps && segment.options.has_timestamp) {
+    if (!entry.timestamps) return true;
     const auto newer = static_cast<int32_t>(segment.options.tsval - entry.ts_recent);
     if (newer != 0) return newer > 0;
   }
@@ -17,12 +20,13 @@ bool BeginsAnew(const TimeWaitEntry& entry, const tcp::SegmentView& segment) {
 
 }  // namespace
 
-TimeWaitAction JudgeTimeWait(const TimeWaitEntry& entry, const tcp::SegmentView& segment) {
+TimeWaitAction JudgeTimeWait(const TimeWaitEntry& entry, const tcp::SegmentView& segment,
+                             bool use_timestamps) {
   // RFC 1337 3, fix F1: a RST must not end TIME-WAIT, or old duplicates get through.
   if (segment.Has(wire::kRst)) return TimeWaitAction::kIgnore;
   if (segment.Has(wire::kSyn)) {
-    return !segment.Has(wire::kAck) && BeginsAnew(entry, segment) ? TimeWaitAction::kReuse
-                                                                  : TimeWaitAction::kAck;
+    return !segment.Has(wire::kAck) && BeginsAnew(entry, segment, use_timestamps) ? TimeWaitAction::kReuse
+                                                                                  : TimeWaitAction::kAck;
   }
   // RFC 9293 3.10.7.4, eighth: the only thing that can arrive is a retransmission of the FIN; acknowledge it
   // and restart the time-out. It ends just where we expect to go on.

@@ -28,6 +28,7 @@ struct TimeWaitEntry {
   tcp::Deadline expires;
   uint16_t window = 0;
   bool timestamps = false;
+  bool yielded = false;  // a half-open entry stands in its place in the flow table
 
   wire::FlowKey Key() const { return {local, remote, local_port, remote_port, 0}; }
   bool Matches(const wire::FlowKey& key) const {
@@ -44,8 +45,10 @@ enum class TimeWaitAction : uint8_t {
   kReuse,          // a new connection: forget the old one and treat the SYN as in LISTEN
 };
 
-// RFC 9293 3.10.7.4 for TIME-WAIT, with RFC 1337's and RFC 6191's amendments.
-TimeWaitAction JudgeTimeWait(const TimeWaitEntry& entry, const tcp::SegmentView& segment);
+// RFC 9293 3.10.7.4 for TIME-WAIT, with RFC 1337's and RFC 6191's amendments. `use_timestamps`: whether a new
+// connection would use them.
+TimeWaitAction JudgeTimeWait(const TimeWaitEntry& entry, const tcp::SegmentView& segment,
+                             bool use_timestamps);
 
 // All entries wait equally long from their last restart, so the oldest is always the first to expire.
 class TimeWaitTable {

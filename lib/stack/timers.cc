@@ -14,6 +14,8 @@ bool Shard::Impl::AdvanceTimers() {
   while (retried < kTimersPerCall && RetryHalfOpen()) ++retried;
   more = more || retried == kTimersPerCall;
   more = ExpireTimeWait() || more;
+  more = ExpireFragments() || more;
+  more = AdvanceDeferred() || more;
   return AdvanceNeighbours() || more;
 }
 
@@ -56,8 +58,8 @@ Instant Shard::Impl::NextDeadline() const {
   for (const Port& port : ports) {
     if (!port.control.empty() || !port.dirty.empty()) return now;
   }
-  return std::min(
-      {wheel.NextExpiry(), half_open.NextDeadline(), time_wait.NextDeadline(now), neighbours.NextDeadline()});
+  return std::min({wheel.NextExpiry(), half_open.NextDeadline(), time_wait.NextDeadline(now),
+                   deferrals.NextExpiry(), neighbours.NextDeadline(), reassembly.NextDeadline()});
 }
 
 }  // namespace tern::stack

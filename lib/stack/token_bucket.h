@@ -1,33 +1,12 @@
-// A rate limit.
+// The rate limit of lib/base, under the name this room has always used.
 #ifndef TERN_STACK_TOKEN_BUCKET_H_
 #define TERN_STACK_TOKEN_BUCKET_H_
 
-#include <algorithm>
-#include <cstdint>
-
-#include "base/instant.h"
+#include "base/token_bucket.h"
 
 namespace tern::stack {
 
-// Lets through `burst` at once and then one each `interval`.
-class TokenBucket {
- public:
-  constexpr TokenBucket(Duration interval, uint32_t burst) : interval_(interval), burst_(burst) {}
-
-  constexpr bool Take(Instant now) {
-    // What was taken so far is paid up to paid_until_; credit for more than the burst is forfeited.
-    const Instant full = now - interval_ * burst_;
-    const Instant base = std::max(paid_until_, full);
-    if (base + interval_ > now) return false;
-    paid_until_ = base + interval_;
-    return true;
-  }
-
- private:
-  Duration interval_;
-  int64_t burst_;
-  Instant paid_until_ = Instant::FromNanos(INT64_MIN / 2);
-};
+using tern::TokenBucket;
 
 }  // namespace tern::stack
 

@@ -25,6 +25,10 @@ class AckDebt {
   // At ESTABLISHED, and when data comes after a long pause.
   constexpr void StartQuick() { quick_ = kQuickAcks; }
 
+  // The application asks for delayed ACKs, or for what is owed to be said at once.
+  constexpr void StopQuick() { quick_ = 0; }
+  constexpr void Hurry() { now_ = owed_; }
+
   // `octets` > 0 of in-order data from one segment. `rmss`: the largest segment the peer may send.
   // RFC 9293 3.8.6.3, RFC 5681 4.2: at the latest two full-sized segments make an ACK due.
   constexpr AckDecision OnInOrder(uint32_t octets, uint32_t rmss) {

@@ -1,4 +1,5 @@
 // What an application does to a connection: RFC 9293 3.10.2 (SEND) to 3.10.5 (ABORT).
+#include <algorithm>
 #include <cstring>
 
 #include "tcp/buffer_ring.h"
@@ -42,6 +43,14 @@ void QueueForSending(Connection& conn, Buffer* buffer, Effects& effects) {
 
 void StartFinWait2Timer(Connection& conn, Environment& env, Instant now) {
   conn.slow_at.Set(now + env.config->fin_wait2);
+}
+
+// Nobody is left who would want to know whether the peer is: other waits take keepalive's place.
+void StopKeepalive(Connection& conn, Environment& env) {
+  Keepalive& keepalive = (*env.cold)[conn.cold].keepalive;
+  if (!keepalive.on()) return;
+  keepalive.TurnOff();
+  conn.slow_at.Clear();
 }
 
 }  // namespace
@@ -93,6 +102,41 @@ uint32_t Receive(Connection& conn, Environment&, uint32_t max_octets, Instant, B
   return moved;
 }
 
+uint32_t Peek(const Connection& conn, uint32_t offset, std::span<uint8_t> out) {
+  uint32_t copied = 0;
+  for (const Buffer* b = RingFront(conn.rx_tail); b != nullptr && copied < out.size();
+       b = RingNext(conn.rx_tail, b)) {
+    if (offset >= b->length) {
+      offset -= b->length;
+      continue;
+    }
+    const auto room = static_cast<uint32_t>(out.size() - copied);
+    const uint32_t take = std::min(b->length - offset, room);
+    std::memcpy(out.data() + copied, b->data + offset, take);
+    copied += take;
+    offset = 0;
+  }
+  return copied;
+}
+
+uint32_t Discard(Connection& conn, uint32_t octets, Effects& effects) {
+  uint32_t left = octets;
+  while (Buffer* front = RingFront(conn.rx_tail)) {
+    if (front->length > left) {
+      front->TrimFront(left);
+      left = 0;
+      break;
+    }
+    left -= front->length;
+    effects.released.PushBack(RingPop(conn.rx_tail));
+  }
+  const uint32_t taken = octets - left;
+  if (taken == 0) return 0;
+  conn.rcv_queued -= taken;
+  NoteWindowOpened(conn, effects);
+  return taken;
+}
+
 void ShutdownWrite(Connection& conn, Environment&, Instant, Effects& effects) {
   if (conn.Is(kFinQueued)) return;
   switch (conn.state) {
@@ -102,12 +146,9 @@ void ShutdownWrite(Connection& conn, Environment&, Instant, Effects& effects) {
       conn.Set(kFinQueued);
       return;
     case State::kEstablished:
-      conn.Set(kFinQueued);
-      conn.state = State::kFinWait1;
-      break;
     case State::kCloseWait:
       conn.Set(kFinQueued);
-      conn.state = State::kLastAck;
+      conn.state = After(conn.state, Step::kClose);
       break;
     default:
       return;
@@ -123,6 +164,7 @@ void Close(Connection& conn, Environment& env, Instant now, Effects& effects) {
     return;
   }
   conn.Set(kAppClosed);
+  StopKeepalive(conn, env);
   // RFC 1122 4.2.2.13: closing with data unread loses that data, and a reset tells the peer.
   if (conn.rcv_queued != 0 && conn.state != State::kTimeWait) {
     Abort(conn, env, now, effects);
@@ -130,6 +172,12 @@ void Close(Connection& conn, Environment& env, Instant now, Effects& effects) {
   }
   ShutdownWrite(conn, env, now, effects);
   if (conn.state == State::kFinWait2) StartFinWait2Timer(conn, env, now);
+}
+
+void BoundClose(Connection& conn, Duration limit, Instant now) {
+  const bool delivering = conn.state == State::kFinWait1 || conn.state == State::kClosing ||
+                          conn.state == State::kLastAck || conn.state == State::kSynReceived;
+  if (delivering) conn.slow_at.Set(now + std::min(limit, kLongestWait));
 }
 
 void Abort(Connection& conn, Environment&, Instant, Effects& effects) {

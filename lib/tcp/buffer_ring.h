@@ -32,6 +32,17 @@ inline Buffer* RingPop(Buffer*& tail) {
   return front;
 }
 
+// Takes out `buffer`, which comes after `before` (the tail, for the first).
+inline void RingRemove(Buffer*& tail, Buffer* before, Buffer* buffer) {
+  before->next = buffer->next;
+  if (buffer == before) {
+    tail = nullptr;
+  } else if (buffer == tail) {
+    tail = before;
+  }
+  buffer->next = nullptr;
+}
+
 // The one after `buffer`, or nullptr at the end.
 inline Buffer* RingNext(const Buffer* tail, const Buffer* buffer) {
   return buffer == tail ? nullptr : buffer->next;

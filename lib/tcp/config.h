@@ -22,9 +22,19 @@ struct TcpConfig {
   Duration fin_wait2 =
       Duration::Seconds(60);  // after Close, nobody is left to read: RFC 9293 3.6 leaves it open
 
-  uint8_t syn_retries = 6;     // RFC 9293 R2 for SYN: at least 3 minutes in all with doubling from 1 s
+  // RFC 5961 7: a connection sends at most ten challenge ACKs in five seconds; all of a shard's, about this
+  // many in one.
+  Duration challenge_interval = Duration::Millis(500);
+  uint8_t challenge_burst = 10;
+  uint32_t challenges_per_second = 1'000;
+
+  // RFC 9293 MUST-23: R2 for a SYN is at least 3 minutes; seven, doubled from 1 s up to 60 s, take 183 s.
+  // (Others stop after six, at 127 s.)
+  uint8_t syn_retries = 7;
   uint8_t synack_retries = 5;  // a half-open costs us, not the peer
   uint8_t data_retries = 15;   // RFC 9293 R2: at least 100 s; with 200 ms and doubling about 15 minutes
+
+  uint8_t r1_retries = 3;  // RFC 9293 R1: from here on the route is in doubt, and the application is told
 
   uint8_t initial_window_segments = 10;  // RFC 6928
   CongestionAlgorithm congestion = CongestionAlgorithm::kCubic;

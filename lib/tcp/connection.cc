@@ -41,37 +41,11 @@ uint16_t EffectiveMss(const Connection& conn, const ColdState& cold) {
 
 }  // namespace
 
-const char* StateName(State state) {
-  switch (state) {
-    case State::kClosed:
-      return "CLOSED";
-    case State::kSynSent:
-      return "SYN-SENT";
-    case State::kSynReceived:
-      return "SYN-RECEIVED";
-    case State::kEstablished:
-      return "ESTABLISHED";
-    case State::kFinWait1:
-      return "FIN-WAIT-1";
-    case State::kFinWait2:
-      return "FIN-WAIT-2";
-    case State::kCloseWait:
-      return "CLOSE-WAIT";
-    case State::kClosing:
-      return "CLOSING";
-    case State::kLastAck:
-      return "LAST-ACK";
-    case State::kTimeWait:
-      return "TIME-WAIT";
-  }
-  return "?";
-}
-
 uint8_t ReceiveScale(uint32_t octets) { return WindowShiftFor(octets); }
 
 bool OpenActive(Connection& conn, Environment& env, const OpenParams& params, Instant now) {
   if (!AllocateCold(conn, env, params, now)) return false;
-  conn.state = State::kSynSent;
+  conn.state = After(State::kClosed, Step::kOpenActive);
   conn.Set(kActiveOpen | kSynPending | kSlowPathOnly);
   conn.mss = EffectiveMss(conn, (*env.cold)[conn.cold]);
   return true;
@@ -80,13 +54,13 @@ bool OpenActive(Connection& conn, Environment& env, const OpenParams& params, In
 bool OpenPassive(Connection& conn, Environment& env, const PassiveParams& params, Instant now) {
   if (!AllocateCold(conn, env, params.open, now)) return false;
   ColdState& cold = (*env.cold)[conn.cold];
-  conn.state = State::kSynReceived;
+  conn.state = After(State::kListen, Step::kSyn);
   conn.Set(kSlowPathOnly);
   conn.snd_nxt = params.open.iss + 1;
   cold.irs = params.irs;
   cold.peer_mss = params.peer_mss;
   cold.syn_sent_at = params.synack_sent_at;
-  cold.syn_tries = params.synack_sent_at == Instant::Never() ? 2 : 1;
+  cold.syn_tries = params.synack_resent ? 2 : 1;
   conn.rcv_nxt = conn.last_ack_sent = params.irs + 1;
   conn.rcv_adv = conn.rcv_nxt + std::min(conn.rcv_limit, kLargestUnscaledWindow);
   conn.snd_wnd = params.peer_window;
@@ -122,8 +96,8 @@ void Establish(const Context& ctx) {
   conn.retransmit_at.Clear();
   conn.Clear(kSynPending | kPersisting);
   conn.ack_debt.StartQuick();
-  conn.state = State::kEstablished;
-  if (conn.Is(kFinQueued)) conn.state = State::kFinWait1;
+  conn.state = After(conn.state, Step::kSynAcked);
+  if (conn.Is(kFinQueued)) conn.state = After(conn.state, Step::kClose);
   if (!conn.Is(kConnectedTold)) {
     conn.Set(kConnectedTold);
     ctx.effects.events |= kEventConnected;
@@ -133,8 +107,8 @@ void Establish(const Context& ctx) {
 }
 
 void EnterTimeWait(const Context& ctx) {
-  ctx.conn.state = State::kTimeWait;
   ctx.conn.retransmit_at.Clear();
+  ctx.cold().keepalive.TurnOff();
   ctx.conn.slow_at.Set(ctx.now + ctx.config().msl * 2);
   ctx.effects.events |= kEventTimeWait;
 }
@@ -151,9 +125,12 @@ void Terminate(Connection& conn, CloseReason reason, Effects& effects) {
 void RefreshSlowPath(const Context& ctx) {
   Connection& conn = ctx.conn;
   ColdState& cold = ctx.cold();
+  cold.urgent_send.OnAck(conn.snd_una);
   const bool quiet = cold.scoreboard.clean() && cold.recovery.phase() == RecoveryPhase::kOpen &&
                      cold.recovery.dup_acks() == 0 && cold.reassembly.empty() && cold.backoff == 0 &&
-                     !cold.recovery.remembers_point() && cold.unanswered == 0 && !conn.Is(kPersisting);
+                     !cold.recovery.remembers_point() && cold.unanswered == 0 && !conn.Is(kPersisting) &&
+                     !cold.urgent_send.pending() && !cold.urgent_receive.awaited() &&
+                     !cold.keepalive_pending && cold.keepalive.unanswered() == 0;
   if (quiet) {
     conn.Clear(kSlowPathOnly);
     cold.resend_hint = nullptr;
@@ -172,14 +149,6 @@ void ReleaseAll(Connection& conn, Environment& env, BufferChain& released) {
     (*env.cold)[conn.cold].reassembly.Clear(*env.ranges, released);
     env.cold->Release(conn.cold);
     conn.cold = kNoSlot;
-  }
-}
-
-void OnUnreachable(Connection& conn, SeqNum quoted, Effects& effects) {
-  const bool in_flight = quoted.AtOrAfter(conn.snd_una) && quoted.Before(conn.snd_nxt);
-  if (!in_flight) return;
-  if (conn.state == State::kSynSent || conn.state == State::kSynReceived) {
-    Terminate(conn, CloseReason::kUnreachable, effects);
   }
 }
 

@@ -9,42 +9,32 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <type_traits>
 
 #include "base/buffer.h"
 #include "base/instant.h"
 #include "base/seq_num.h"
 #include "base/slot_pool.h"
+#include "base/token_bucket.h"
 #include "tcp/ack_policy.h"
+#include "tcp/challenge_limit.h"
 #include "tcp/config.h"
 #include "tcp/congestion.h"
 #include "tcp/deadline.h"
 #include "tcp/effects.h"
 #include "tcp/fast_recovery.h"
+#include "tcp/keepalive.h"
 #include "tcp/reassembly.h"
 #include "tcp/retransmit_queue.h"
 #include "tcp/rtt_estimator.h"
 #include "tcp/sack_scoreboard.h"
 #include "tcp/segment.h"
 #include "tcp/send_record.h"
+#include "tcp/state_machine.h"
+#include "tcp/urgent.h"
 
 namespace tern::tcp {
-
-// RFC 9293 3.3.2. LISTEN and the usual SYN-RECEIVED live in the stack's listeners and half-open table;
-// SYN-RECEIVED appears here for a connection that is just leaving that table, and for simultaneous open.
-enum class State : uint8_t {
-  kClosed,
-  kSynSent,
-  kSynReceived,
-  kEstablished,
-  kFinWait1,
-  kFinWait2,
-  kCloseWait,
-  kClosing,
-  kLastAck,
-  kTimeWait,
-};
-const char* StateName(State state);
 
 // Bits of Connection::flags.
 enum ConnectionFlags : uint16_t {
@@ -121,13 +111,25 @@ struct ColdState {
   SackScoreboard scoreboard;
   FastRecovery recovery;
   Reassembly reassembly;
+  UrgentReceive urgent_receive;
+  UrgentSend urgent_send;
   Buffer* resend_hint = nullptr;  // the send buffer where the last retransmission was found
   uint8_t backoff = 0;            // unanswered retransmissions (or probes) in a row
   uint8_t unanswered = 0;         // of those, since the peer last said anything
   uint8_t syn_tries = 0;
+  bool by_cookie = false;   // for the shard: a SYN cookie opened it
   uint16_t link_mss = 536;  // what our link takes
   uint16_t peer_mss = 536;  // RFC 9293 3.7.1: 536 (IPv4) or 1220 (IPv6) unless the peer says
   CloseReason reason = CloseReason::kNone;
+  Trouble trouble = Trouble::kNone;  // what was reported last
+  bool reports_trouble = true;
+  bool keepalive_pending = false;  // a keep-alive probe is to be sent
+  uint8_t ttl = 0;  // for the stack: the application's choices for the IP header; 0: the shard's
+  uint8_t dscp = 0;
+  Keepalive keepalive;
+  Duration user_timeout;  // RFC 9293 3.8.3: R2 as a time; zero: by the number of retransmissions
+  Instant silent_since;   // while `unanswered` is not 0: when that which went unanswered was sent
+  Instant challenges_paid_until = kNothingTaken;  // TakeToken's state for challenge ACKs
   uint64_t retransmitted_segments = 0;
   uint64_t timeouts = 0;
 };
@@ -139,7 +141,8 @@ struct Environment {
   SlotPool<ColdState>* cold = nullptr;
   SlotPool<SendRecord>* records = nullptr;
   ReassemblyPool* ranges = nullptr;
-  bool fast_path = true;  // off: every segment takes the long way; the result must be the same
+  ChallengeLimit* challenges = nullptr;  // nullptr: only each connection's own limit
+  bool fast_path = true;                 // off: every segment takes the long way; the result must be the same
 };
 
 // What a connection needs to know about its path and its tuple, made by the stack.
@@ -161,7 +164,8 @@ struct PassiveParams {
   int8_t peer_scale = -1;  // -1: the peer does not scale
   bool timestamps = false;
   bool sack = false;
-  Instant synack_sent_at = Instant::Never();  // for the first RTT sample; Never when it was resent (Karn)
+  Instant synack_sent_at = Instant::Never();  // for the first RTT sample; Never: there is none
+  bool synack_resent = false;                 // no sample then (Karn), and a first window of one segment
 };
 
 // Starts an active open: CLOSED to SYN-SENT (RFC 9293 3.10.1). False, and nothing changed, when no cold state
@@ -215,11 +219,30 @@ uint32_t AskSendRoom(Connection& conn, const Environment& env);
 // (RFC 9293 3.10.2).
 SendResult Send(Connection& conn, Environment& env, BufferChain& data, Instant now, Effects& effects);
 
+// As Send; what is taken, and all queued before it, is urgent (RFC 9293 3.10.2, 3.8.5). The peer is told at
+// once.
+SendResult SendUrgent(Connection& conn, Environment& env, BufferChain& data, Instant now, Effects& effects);
+// Octets from the next one to read to the end of what the peer called urgent, arrived or not; 0: nothing
+// urgent.
+uint32_t UrgentAhead(const Connection& conn, const Environment& env);
+// The last urgent octet stays in the stream, unless `on`: then it is kept apart, for TakeUrgentOctet, from
+// the next announcement on (RFC 6093 3 advises against it; sockets without SO_OOBINLINE want it).
+void SetUrgentOutOfLine(Connection& conn, Environment& env, bool on);
+// The octet that was kept apart, once; -1: there is none. One that is not taken before the next is lost.
+int TakeUrgentOctet(Connection& conn, Environment& env);
+
 // Moves whole buffers of in-order data to `out`, at least one if any waits, until `max_octets` is reached;
 // returns the octets moved. The window opens by what was taken. 0 with kFinReceived set is the end of the
 // stream.
 uint32_t Receive(Connection& conn, Environment& env, uint32_t max_octets, Instant now, BufferChain& out,
                  Effects& effects);
+
+// Copies octets of in-order data that wait, from `offset` on, into `out`; returns how many. Nothing is taken.
+uint32_t Peek(const Connection& conn, uint32_t offset, std::span<uint8_t> out);
+
+// Takes exactly `octets` of in-order data, or all there is, without handing them over: for a reader that has
+// copied them with Peek. Returns how many; the window opens by as much.
+uint32_t Discard(Connection& conn, uint32_t octets, Effects& effects);
 
 // Ends our stream; FIN goes out after all queued data. Receiving goes on (half-close).
 void ShutdownWrite(Connection& conn, Environment& env, Instant now, Effects& effects);
@@ -234,10 +257,33 @@ void Abort(Connection& conn, Environment& env, Instant now, Effects& effects);
 
 void SetNoDelay(Connection& conn, bool on, Effects& effects);
 
-// An ICMP message about a segment of ours said that the destination cannot be reached (RFC 9293 3.9.2.2).
-// Ends an opening connection; on any other it is a hint that is not acted on (MUST-56). `quoted` is the
-// sequence number in the message; one that is not in flight is ignored (RFC 5927 4.1).
-void OnUnreachable(Connection& conn, SeqNum quoted, Effects& effects);
+// Holds short segments back until `on` is false again, or the stream ends, or 200 ms and more have gone by.
+void SetCork(Connection& conn, bool on, Effects& effects);
+
+// On: what is owed is acknowledged now, and the next data without delay. Off: ACKs are delayed from here on.
+void SetQuickAck(Connection& conn, bool on, Effects& effects);
+
+// After Close: what is not delivered and acknowledged within `limit` is given up, and the peer sees a reset
+// (SO_LINGER).
+void BoundClose(Connection& conn, Duration limit, Instant now);
+
+// RFC 9293 3.8.4: probes an idle peer; nullptr turns it off, which it is at first (MUST-25).
+void SetKeepalive(Connection& conn, Environment& env, const KeepaliveTimes* times, Instant now);
+// RFC 9293 3.8.3, 3.9.1.7: how long what we sent may go unacknowledged before the connection is given up (R2
+// as a time, MUST-21). Zero: the configured number of retransmissions. Counts for the SYN as well, and for
+// probes of a window.
+void SetUserTimeout(Connection& conn, Environment& env, Duration timeout);
+// Whether kEventTrouble is given; it is at first (SHLD-20).
+void SetTroubleReports(Connection& conn, Environment& env, bool on);
+// What kEventTrouble last spoke of.
+Trouble LastTrouble(const Connection& conn, const Environment& env);
+
+// An ICMP message about a segment of ours (RFC 9293 3.9.2.2, MUST-54). A hard error ends an opening
+// connection, for the reason `end`: kRefused when it was the port, else kUnreachable. Soft ones (kNone) are
+// reported and end nothing (MUST-56). `quoted` is the sequence number in the message; one that is not in
+// flight is ignored (RFC 5927 4.1).
+void OnIcmpError(Connection& conn, Environment& env, SeqNum quoted, Trouble trouble, CloseReason end,
+                 Instant now, Effects& effects);
 
 // Gives every buffer, record and the cold state back; called by the shard when it frees or compacts the slot.
 void ReleaseAll(Connection& conn, Environment& env, BufferChain& released);

@@ -12,10 +12,6 @@ namespace {
 constexpr uint32_t kReassemblyCostFactor = 2;
 constexpr uint32_t kLeastReassemblyCost = 64 * 1024;
 
-bool ReceivesText(State state) {
-  return state == State::kEstablished || state == State::kFinWait1 || state == State::kFinWait2;
-}
-
 // RFC 9293 3.10.7.4, eighth: everything before the FIN has been taken.
 void TakeFin(const Context& ctx) {
   Connection& conn = ctx.conn;
@@ -24,21 +20,9 @@ void TakeFin(const Context& ctx) {
   conn.Set(kFinReceived);
   NoteAckDecision(ctx, conn.ack_debt.OnUrgent());
   ctx.effects.events |= kEventReadable | kEventPeerClosed;
-  switch (conn.state) {
-    case State::kEstablished:
-      conn.state = State::kCloseWait;
-      break;
-    case State::kFinWait1:
-      // Our FIN, had it been acknowledged, would have moved us to FIN-WAIT-2 already: both sides close at
-      // once.
-      conn.state = State::kClosing;
-      break;
-    case State::kFinWait2:
-      EnterTimeWait(ctx);
-      break;
-    default:
-      break;
-  }
+  // From FIN-WAIT-1 to CLOSING: our FIN, had it been acknowledged, would have moved us to FIN-WAIT-2 already.
+  conn.state = After(conn.state, Step::kFin);
+  if (conn.state == State::kTimeWait) EnterTimeWait(ctx);
 }
 
 ReassemblyLimits LimitsFor(const Connection& conn) {
@@ -55,35 +39,60 @@ Buffer* CutPayload(SegmentView& segment, const TrimmedSegment& part) {
   return buffer;
 }
 
-void TakeOutOfOrder(const Context& ctx, SegmentView& segment, const TrimmedSegment& part) {
+void HoldBack(const Context& ctx, SegmentView& segment, const TrimmedSegment& part) {
+  Connection& conn = ctx.conn;
+  const InsertResult inserted = ctx.cold().reassembly.Insert(
+      *ctx.env.ranges, LimitsFor(conn), CutPayload(segment, part), part.seq, part.fin, conn.rcv_nxt,
+      conn.rcv_nxt + ReceiveWindowSize(conn), ctx.effects.released);
+  if (inserted.drop != DropReason::kNone) ctx.effects.Drop(inserted.drop);
+}
+
+// What is in order of that by now.
+void DeliverHeld(const Context& ctx) {
   Connection& conn = ctx.conn;
   ColdState& cold = ctx.cold();
   ReassemblyPool& pool = *ctx.env.ranges;
-  const InsertResult inserted =
-      cold.reassembly.Insert(pool, LimitsFor(conn), CutPayload(segment, part), part.seq, part.fin,
-                             conn.rcv_nxt, conn.rcv_nxt + ReceiveWindowSize(conn), ctx.effects.released);
-  if (inserted.drop != DropReason::kNone) ctx.effects.Drop(inserted.drop);
   BufferChain ready;
   const Reassembly::Taken taken =
       cold.reassembly.TakeInOrder(pool, conn.rcv_nxt, ready, ctx.effects.released);
   conn.rcv_nxt += taken.octets;
   while (Buffer* buffer = ready.PopFront()) QueueReceived(ctx, buffer);
+  PullUrgent(ctx);
   // RFC 5681 4.2: a gap, what fills one, and a duplicate are each acknowledged at once.
   OweOwnAck(ctx);
   if (taken.fin) TakeFin(ctx);
   RefreshSlowPath(ctx);
 }
 
+void TakeOutOfOrder(const Context& ctx, SegmentView& segment, const TrimmedSegment& part) {
+  HoldBack(ctx, segment, part);
+  DeliverHeld(ctx);
+}
+
 }  // namespace
+
+void QueueEarlyText(const Context& ctx, SegmentView& segment) {
+  const Connection& conn = ctx.conn;
+  const TrimmedSegment part = TrimToWindow(segment.seq, segment.payload_length, false,
+                                           segment.Has(wire::kFin), conn.rcv_nxt, ReceiveWindowSize(conn));
+  if (part.length != 0 || part.fin) HoldBack(ctx, segment, part);
+}
+
+void DeliverEarlyText(const Context& ctx) {
+  if (!ctx.cold().reassembly.empty()) DeliverHeld(ctx);
+}
 
 void TakeText(const Context& ctx, SegmentView& segment) {
   Connection& conn = ctx.conn;
   const bool fin = segment.Has(wire::kFin);
   if (segment.payload_length == 0 && !fin) return;
   if (!ReceivesText(conn.state)) {
-    // RFC 9293 3.10.7.4: after the peer's FIN there is no more text; what comes is an old duplicate.
-    if (conn.state == State::kTimeWait && fin) conn.slow_at.Set(ctx.now + ctx.config().msl * 2);
-    OweOwnAck(ctx);
+    // RFC 9293 3.10.7.4: after the peer's FIN there can be no text, and what claims to be some is ignored; a
+    // FIN is acknowledged whenever it comes, and starts the wait of 2 MSL anew.
+    ctx.effects.Drop(DropReason::kTcpDataAfterClose);
+    if (!fin) return;
+    if (conn.state == State::kTimeWait) conn.slow_at.Set(ctx.now + ctx.config().msl * 2);
+    OweChallenge(ctx);
     return;
   }
   const TrimmedSegment part =

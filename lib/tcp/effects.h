@@ -18,6 +18,9 @@ enum EventBits : uint16_t {
   kEventPeerClosed = 1 << 3,  // the peer's FIN is in order: after what waits, nothing more will come
   kEventTimeWait = 1 << 4,    // entered TIME-WAIT: the shard may replace the connection by a compact entry
   kEventClosed = 1 << 5,      // CLOSED; `reason` says why; the shard frees the slot
+  kEventUrgent =
+      1 << 14,  // urgent data is announced, or the urgent octet kept apart is here (RFC 9293 MUST-32)
+  kEventTrouble = 1 << 15,  // something is wrong, and TCP goes on trying (RFC 9293 MUST-47)
 };
 
 // Why a connection ended.
@@ -25,10 +28,19 @@ enum class CloseReason : uint8_t {
   kNone,
   kGraceful,     // both sides closed, all data acknowledged
   kReset,        // the peer reset an established connection
-  kRefused,      // the peer answered our SYN with RST
+  kRefused,      // the peer answered our SYN with RST, or with ICMP's word that nobody listens
   kTimedOut,     // retransmissions went unanswered
   kAborted,      // our application aborted it, or closed with data unread
   kUnreachable,  // ICMP said so for an opening connection
+};
+
+// What kEventTrouble speaks of: errors that TCP lives with (RFC 9293 3.9.1.8).
+enum class Trouble : uint8_t {
+  kNone,
+  kUnreachable,     // ICMP: no route, host or port, or not allowed there
+  kTimeExceeded,    // ICMP: the hop limit ran out on the way, or a fragment was lost
+  kBadHeader,       // ICMP: parameter problem
+  kRetransmitting,  // R1 retransmissions in a row went unanswered
 };
 
 // A bare RST or ACK to answer with that is not part of the connection's own stream of segments.
@@ -42,8 +54,10 @@ struct ControlReply {
 struct Effects {
   uint16_t events = 0;
   CloseReason reason = CloseReason::kNone;
-  bool transmit = false;  // PollTransmit may have something to say
-  bool dropped = false;   // the segment was discarded, for `drop_reason`
+  bool transmit = false;            // PollTransmit may have something to say
+  bool dropped = false;             // the segment was discarded, for `drop_reason`
+  bool doubt_route = false;         // R1 was reached: the next hop may be dead (RFC 9293 MUST-20)
+  bool challenge_withheld = false;  // an ACK that RFC 5961 7's limit did not let through
   DropReason drop_reason{};
   ControlReply reply;
   BufferChain released;  // buffers nobody needs any more, as one chain

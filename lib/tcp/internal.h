@@ -31,7 +31,8 @@ struct Context {
 void Terminate(Connection& conn, CloseReason reason, Effects& effects);
 // The handshake is over: segment size, windows, first event. RFC 9293 3.10.7.3, 3.10.7.4.
 void Establish(const Context& ctx);
-// RFC 9293 3.3.2: both streams have ended and the peer's FIN is (about to be) acknowledged.
+// What the step into TIME-WAIT starts: both streams have ended and the peer's FIN is (about to be)
+// acknowledged.
 void EnterTimeWait(const Context& ctx);
 // Works out anew whether segments may take the fast path.
 void RefreshSlowPath(const Context& ctx);
@@ -142,8 +143,36 @@ inline void NoteAckDecision(const Context& ctx, AckDecision decision) {
     ctx.conn.ack_at.Set(ctx.now + ctx.config().delayed_ack);
   }
 }
-// An ACK for this segment alone: duplicates, gaps, challenges.
+// An ACK for this segment alone: duplicates, gaps.
 inline void OweOwnAck(const Context& ctx) { NoteAckDecision(ctx, ctx.conn.ack_debt.OnOwn()); }
+
+// Text that came with the SYN of a simultaneous open waits for ESTABLISHED (RFC 9293 3.10.7.3, fifth).
+void QueueEarlyText(const Context& ctx, SegmentView& segment);
+void DeliverEarlyText(const Context& ctx);
+inline bool ReceivesText(State state) {
+  return state == State::kEstablished || state == State::kFinWait1 || state == State::kFinWait2;
+}
+
+// ---- options.cc ----
+
+// A Deadline reaches less than nine hours ahead; what lies farther is walked in steps of this.
+inline constexpr Duration kLongestWait = Duration::Seconds(4 * 3'600);
+void OnKeepaliveDeadline(const Context& ctx);
+void NoteTrouble(const Context& ctx, Trouble trouble);
+
+// ---- urgent.cc ----
+
+// RFC 9293 3.10.7.4, sixth.
+void TakeUrgent(const Context& ctx, const SegmentView& segment);
+// Takes the urgent octet out of what arrived in order, where the application wants it apart.
+void PullUrgent(const Context& ctx);
+
+// ---- challenge.cc ----
+
+// An ACK for what may be an attack, if the limits of RFC 5961 7 allow it.
+void OweChallenge(const Context& ctx);
+// RFC 9293 3.10.7.4, first: an ACK for a segment that has no place in the window.
+void OweAckOfUnacceptable(const Context& ctx, const SegmentView& segment);
 
 inline void QueueReceived(const Context& ctx, Buffer* buffer) {
   Connection& conn = ctx.conn;
@@ -160,6 +189,7 @@ inline void TakeInOrder(const Context& ctx, Buffer* buffer) {
   const uint32_t length = buffer->length;
   conn.rcv_nxt += length;
   QueueReceived(ctx, buffer);
+  if (conn.Is(kSlowPathOnly)) PullUrgent(ctx);
   NoteAckDecision(ctx, conn.ack_debt.OnInOrder(length, conn.mss));
 }
 

@@ -68,6 +68,7 @@ void Pair::Drain(Endpoint& end) {
                         .ack = out.ack,
                         .flags = out.flags,
                         .window = out.window,
+                        .urgent = out.urgent,
                         .options = out.options,
                         .retransmission = out.retransmission};
     for (size_t i = 0; i < frame.slice_count; ++i) {
@@ -80,6 +81,8 @@ void Pair::Drain(Endpoint& end) {
 
 void Pair::Apply(Endpoint& end, Effects& effects) {
   end.events |= effects.events;
+  end.withheld += effects.challenge_withheld ? 1 : 0;
+  end.doubts += effects.doubt_route ? 1 : 0;
   if ((effects.events & kEventClosed) != 0) end.reason = effects.reason;
   if (effects.drop_reason != DropReason::kNone) end.drops.push_back(effects.drop_reason);
   if (effects.reply.wanted) {
@@ -134,6 +137,7 @@ void Pair::DeliverTo(Endpoint& end, const WireSegment& segment) {
   SegmentView view{.seq = segment.seq,
                    .ack = segment.ack,
                    .window = segment.window,
+                   .urgent = segment.urgent,
                    .flags = segment.flags,
                    .payload_length = static_cast<uint32_t>(segment.payload.size()),
                    .options = segment.options};

@@ -19,6 +19,7 @@ struct WireSegment {
   SeqNum ack;
   uint8_t flags = 0;
   uint16_t window = 0;
+  uint16_t urgent = 0;
   wire::TcpOptions options;
   std::vector<uint8_t> payload;
   bool retransmission = false;
@@ -49,6 +50,8 @@ struct Endpoint {
   std::vector<uint8_t> received;
   bool reading = true;  // false: the application leaves data where it is
   std::vector<DropReason> drops;
+  int withheld = 0;  // challenge ACKs
+  int doubts = 0;    // about the route
 };
 
 class Pair {

@@ -1,5 +1,7 @@
 // Segments of synchronized connections: RFC 9293 3.10.7.4, its steps in its own order. What takes their place
 // when nothing but in-order data or a plain ACK has come is in fast_path.cc.
+#include <utility>
+
 #include "tcp/internal.h"
 #include "tcp/rx_acceptable.h"
 
@@ -23,7 +25,7 @@ bool TimestampIsGood(const Context& ctx, const SegmentView& segment) {
   }
   if (!PawsRejects(segment.options.tsval, conn.ts_recent, TsRecentAge(ctx))) return true;
   ctx.effects.Drop(DropReason::kTcpPaws);
-  OweOwnAck(ctx);
+  OweAckOfUnacceptable(ctx, segment);
   return false;
 }
 
@@ -38,13 +40,15 @@ bool SequenceIsGood(const Context& ctx, const SegmentView& segment) {
     ctx.effects.Drop(DropReason::kTcpRstOutOfWindow);
     return false;
   }
-  const bool seen = (segment.seq + segment.SequenceLength()).AtOrBefore(conn.rcv_nxt);
+  const bool text = segment.payload_length != 0 || segment.Has(wire::kFin);
+  const bool seen = text && (segment.seq + segment.SequenceLength()).AtOrBefore(conn.rcv_nxt);
   ctx.effects.Drop(seen ? DropReason::kTcpDuplicatePayload : DropReason::kTcpOutOfWindow);
-  // RFC 9293 3.10.7.4: a FIN seen again means that its ACK was lost; TIME-WAIT starts anew.
-  if (conn.state == State::kTimeWait && segment.Has(wire::kFin)) {
+  // RFC 9293 3.10.7.4: the FIN seen again means that its ACK was lost; TIME-WAIT starts anew.
+  const bool fin_again = segment.Has(wire::kFin) && segment.seq + segment.SequenceLength() == conn.rcv_nxt;
+  if (conn.state == State::kTimeWait && fin_again) {
     ctx.conn.slow_at.Set(ctx.now + ctx.config().msl * 2);
   }
-  OweOwnAck(ctx);
+  OweAckOfUnacceptable(ctx, segment);
   return false;
 }
 
@@ -52,20 +56,20 @@ bool SequenceIsGood(const Context& ctx, const SegmentView& segment) {
 bool TakeReset(const Context& ctx, const SegmentView& segment) {
   if (!segment.Has(wire::kRst)) return false;
   Connection& conn = ctx.conn;
+  // RFC 1337 3 (F1): a RST must not cut TIME-WAIT short. As none is obeyed, none is challenged either.
+  if (conn.state == State::kTimeWait) {
+    ctx.effects.Drop(DropReason::kTcpRstTimeWait);
+    return true;
+  }
   switch (JudgeRst(segment.seq, conn.rcv_nxt, ReceiveWindowSize(conn))) {
     case RstVerdict::kDrop:
       ctx.effects.Drop(DropReason::kTcpRstOutOfWindow);
       break;
     case RstVerdict::kChallenge:
       ctx.effects.Drop(DropReason::kTcpRstChallenged);
-      OweOwnAck(ctx);
+      OweChallenge(ctx);
       break;
     case RstVerdict::kReset: {
-      // RFC 1337: a RST must not cut TIME-WAIT short.
-      if (conn.state == State::kTimeWait) {
-        ctx.effects.Drop(DropReason::kTcpRstOutOfWindow);
-        break;
-      }
       const bool opening = conn.state == State::kSynReceived;
       Terminate(conn, opening ? CloseReason::kRefused : CloseReason::kReset, ctx.effects);
       break;
@@ -79,7 +83,7 @@ bool TakeReset(const Context& ctx, const SegmentView& segment) {
 bool TakeSyn(const Context& ctx, const SegmentView& segment) {
   if (!segment.Has(wire::kSyn)) return false;
   ctx.effects.Drop(DropReason::kTcpSynInWindow);
-  OweOwnAck(ctx);
+  OweChallenge(ctx);
   return true;
 }
 
@@ -104,14 +108,17 @@ bool CompleteHandshake(const Context& ctx, const SegmentView& segment) {
 // Fifth, elsewhere: RFC 5961 5.2 says which ACK numbers are worth looking at.
 bool TakeAckField(const Context& ctx, const SegmentView& segment) {
   Connection& conn = ctx.conn;
-  if (conn.state == State::kSynReceived && !CompleteHandshake(ctx, segment)) return false;
+  const bool opening = conn.state == State::kSynReceived;
+  if (opening && !CompleteHandshake(ctx, segment)) return false;
   const AckVerdict verdict = JudgeAck(segment.ack, conn.snd_una, conn.snd_nxt, ctx.cold().snd_wnd_max);
   if (verdict == AckVerdict::kUnsent || verdict == AckVerdict::kTooOld) {
     ctx.effects.Drop(DropReason::kTcpBadAck);
-    OweOwnAck(ctx);
+    OweChallenge(ctx);
     return false;
   }
+  ctx.cold().keepalive.OnHeard(ctx.now);
   TakeAck(ctx, segment);
+  if (opening) DeliverEarlyText(ctx);
   return true;
 }
 
@@ -119,20 +126,13 @@ bool TakeAckField(const Context& ctx, const SegmentView& segment) {
 void StepAfterFinAcked(const Context& ctx) {
   Connection& conn = ctx.conn;
   if (!FinAcked(conn)) return;
-  switch (conn.state) {
-    case State::kFinWait1:
-      conn.state = State::kFinWait2;
-      if (conn.Is(kAppClosed)) conn.slow_at.Set(ctx.now + ctx.config().fin_wait2);
-      break;
-    case State::kClosing:
-      EnterTimeWait(ctx);
-      break;
-    case State::kLastAck:
-      Terminate(conn, CloseReason::kGraceful, ctx.effects);
-      break;
-    default:
-      break;
+  const State before = std::exchange(conn.state, After(conn.state, Step::kFinAcked));
+  if (conn.state == before) return;
+  if (conn.state == State::kFinWait2 && conn.Is(kAppClosed)) {
+    conn.slow_at.Set(ctx.now + ctx.config().fin_wait2);
   }
+  if (conn.state == State::kTimeWait) EnterTimeWait(ctx);
+  if (conn.state == State::kClosed) Terminate(conn, CloseReason::kGraceful, ctx.effects);
 }
 
 // RFC 9293 figure 8: in a simultaneous open the peer's SYN comes again, with the ACK of ours. Its SYN was
@@ -160,6 +160,7 @@ void InputSynchronized(const Context& ctx, SegmentView& segment) {
   if (!TakeAckField(ctx, segment)) return;
   StepAfterFinAcked(ctx);
   if (ctx.conn.state == State::kClosed) return;
+  if (segment.Has(wire::kUrg)) TakeUrgent(ctx, segment);
   TakeText(ctx, segment);
 }
 

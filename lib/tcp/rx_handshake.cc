@@ -31,7 +31,16 @@ void AgreeOnOptions(const Context& ctx, const SegmentView& syn) {
 void TakeRest(const Context& ctx, SegmentView& segment) {
   segment.seq += 1;
   segment.flags = static_cast<uint8_t>(segment.flags & ~wire::kSyn);
-  if (ctx.conn.state != State::kSynReceived) TakeText(ctx, segment);
+  if (ctx.conn.state == State::kSynReceived) {
+    QueueEarlyText(ctx, segment);
+    return;
+  }
+  // The pointer counts from the SYN.
+  if (segment.Has(wire::kUrg) && segment.urgent != 0) {
+    --segment.urgent;
+    TakeUrgent(ctx, segment);
+  }
+  TakeText(ctx, segment);
 }
 
 }  // namespace
@@ -73,7 +82,7 @@ void InputSynSent(const Context& ctx, SegmentView& segment) {
     NoteAckDecision(ctx, conn.ack_debt.OnUrgent());
   } else {
     // Both sides opened at once (RFC 9293 3.5, figure 8): our SYN goes again, with an ACK.
-    conn.state = State::kSynReceived;
+    conn.state = After(conn.state, Step::kSyn);
     conn.Set(kSynPending);
     ctx.effects.transmit = true;
   }

@@ -35,9 +35,12 @@ void FillOptions(const Connection& conn, const Environment& env, Instant now, Se
 }
 
 // The segment is going out: its ACK and window are said, and what was owed is paid.
-void CommitAck(Connection& conn, SegmentOut& out, bool pure) {
+void CommitAck(Connection& conn, const Environment& env, SegmentOut& out, bool pure) {
   out.ack = conn.rcv_nxt;
   out.flags |= wire::kAck;
+  // RFC 9293 3.8.5.
+  if (conn.Is(kSlowPathOnly)) out.urgent = (*env.cold)[conn.cold].urgent_send.PointerAt(out.seq);
+  if (out.urgent != 0) out.flags |= wire::kUrg;
   const WindowOffer offer = OfferWindow(WindowState(conn));
   out.window = offer.field;
   conn.rcv_adv = Later(offer.right_edge, conn.rcv_adv);
@@ -166,7 +169,7 @@ bool EmitRetransmission(Connection& conn, Environment& env, Instant now, bool sp
   cold.scoreboard.OnRetransmit(*env.records, choice.record, now);
   ++cold.retransmitted_segments;
   conn.Clear(kForceResend);
-  CommitAck(conn, out, /*pure=*/false);
+  CommitAck(conn, env, out, /*pure=*/false);
   StartRetransmitTimer(conn, env, now);
   return true;
 }
@@ -231,6 +234,8 @@ bool RecordRange(Connection& conn, Environment& env, Instant now, uint32_t lengt
 
 bool EmitNew(Connection& conn, Environment& env, Instant now, uint32_t payload_budget, SegmentOut& out) {
   if (!MaySendData(conn.state)) return false;
+  // The pointer differs from one segment to the next, so no device may cut up what carries it.
+  if (conn.Is(kSlowPathOnly) && (*env.cold)[conn.cold].urgent_send.pending()) payload_budget = 0;
   FillOptions(conn, env, now, out);
   const uint32_t room = SegmentRoom(conn, out);
   SendDecision decision;
@@ -258,7 +263,7 @@ bool EmitNew(Connection& conn, Environment& env, Instant now, uint32_t payload_b
   conn.tx_next = next;
   conn.snd_nxt += length + (fin ? 1u : 0u);
   conn.Clear(kProbePending);
-  CommitAck(conn, out, /*pure=*/false);
+  CommitAck(conn, env, out, /*pure=*/false);
   StartRetransmitTimer(conn, env, now);
   return true;
 }
@@ -289,7 +294,7 @@ bool EmitAllThatWaits(Connection& conn, Environment& env, Instant now, SegmentOu
   out.tso_segment = 0;
   conn.tx_next = nullptr;
   conn.snd_nxt = conn.snd_end;
-  CommitAck(conn, out, /*pure=*/false);
+  CommitAck(conn, env, out, /*pure=*/false);
   StartRetransmitTimer(conn, env, now);
   return true;
 }
@@ -298,7 +303,19 @@ bool EmitAck(Connection& conn, Environment& env, Instant now, SegmentOut& out) {
   if (conn.ack_debt.Decision() != AckDecision::kNow) return false;
   FillOptions(conn, env, now, out);
   out.seq = ControlSeq(conn);
-  CommitAck(conn, out, /*pure=*/true);
+  CommitAck(conn, env, out, /*pure=*/true);
+  return true;
+}
+
+// RFC 9293 3.8.4: no data (SHLD-12), and a sequence number that was acknowledged already, so that the peer
+// has to answer.
+bool EmitKeepalive(Connection& conn, Environment& env, Instant now, SegmentOut& out) {
+  ColdState& cold = (*env.cold)[conn.cold];
+  if (!cold.keepalive_pending) return false;
+  cold.keepalive_pending = false;
+  FillOptions(conn, env, now, out);
+  out.seq = conn.snd_nxt - 1;
+  CommitAck(conn, env, out, /*pure=*/true);
   return true;
 }
 
@@ -333,6 +350,7 @@ bool PollTransmit(Connection& conn, Environment& env, Instant now, uint32_t payl
     if (EmitRetransmission(conn, env, now, /*speculative=*/true, out)) return true;
     out.Clear();
   }
+  if (slow && EmitKeepalive(conn, env, now, out)) return true;
   return EmitAck(conn, env, now, out);
 }
 

@@ -11,6 +11,7 @@
 #include "runtime/client_end.h"
 #include "runtime/stack_core.h"
 #include "tern/client_host.h"
+#include "tern/dispatch.h"
 #include "tern/stack.h"
 
 namespace tern {
@@ -179,10 +180,9 @@ absl::StatusOr<ClientListener> Client::Listen(const ListenOptions& options) {
         status = absl::FailedPreconditionError("the stack is stopped");
         return;
       }
-      const stack::ListenSpec spec = {.address = wire::IpAddress(options.local.address.bytes()),
-                                      .port = options.local.port,
-                                      .backlog = options.backlog,
-                                      .nodelay = options.nodelay || worker.shard().config().tcp.nodelay};
+      stack::ListenSpec spec;
+      status = TranslateListen(options, worker.shard().config().tcp, &spec);
+      if (!status.ok()) return;
       const stack::OpenResult result = bridge->Listen(spec, id);
       if (result == stack::OpenResult::kOk) return;
       status = absl::FailedPreconditionError(

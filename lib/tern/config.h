@@ -104,6 +104,9 @@ TERN_EXPORT absl::StatusOr<std::vector<int>> ParseCpuList(std::string_view text)
 // ones as [[interface]] in the file), route, gateway, lcores, ... `options` must outlive the table.
 TERN_EXPORT void AddStackKeys(ConfigTable& table, Options* options);
 
+// The keys of a listener: backlog, accept_rate, source_limit, defer_accept. `options` must outlive the table.
+TERN_EXPORT void AddListenKeys(ConfigTable& table, ListenOptions* options);
+
 template <typename E>
 void ConfigTable::AddChoice(std::string name, E* value, std::vector<std::pair<std::string, E>> choices,
                             std::string help) {

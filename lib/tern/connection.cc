@@ -55,6 +55,13 @@ std::string_view CloseReasonName(CloseReason reason) {
   return index < kNames.size() ? kNames[index] : kNames[0];
 }
 
+std::string_view TroubleName(Trouble trouble) {
+  constexpr auto kNames = std::to_array<std::string_view>(
+      {"none", "unreachable", "time_exceeded", "bad_header", "retransmitting"});
+  const auto index = static_cast<size_t>(trouble);
+  return index < kNames.size() ? kNames[index] : kNames[0];
+}
+
 bool Connection::live() const {
   return worker_ != nullptr && worker_->shard().IsLive(HandleOf(slot_, generation_));
 }
@@ -103,7 +110,7 @@ SendResult Connection::Send(Payload&& data) {
   return {taken, left == 0 ? SendStatus::kOk : SendStatus::kNoRoom};
 }
 
-SendResult Connection::Send(std::span<const std::byte> data) {
+SendResult Connection::SendCopy(std::span<const std::byte> data, bool urgent) {
   if (worker_ == nullptr) return {0, SendStatus::kNotOpen};
   const stack::ConnHandle handle = HandleOf(slot_, generation_);
   const size_t room = std::min<size_t>(data.size(), worker_->shard().SendRoom(handle));
@@ -112,7 +119,8 @@ SendResult Connection::Send(std::span<const std::byte> data) {
   BufferChain chain;
   const size_t copied = CopyIn(worker_->pool(), data.first(room), chain);
   // There is room for all of it, so all of it is taken.
-  static_cast<void>(worker_->shard().Send(handle, chain, worker_->now()));
+  static_cast<void>(urgent ? worker_->shard().SendUrgent(handle, chain, worker_->now())
+                           : worker_->shard().Send(handle, chain, worker_->now()));
   if (copied < room) {
     worker_->WakeWhenBuffers(handle);
     return {copied, SendStatus::kNoBuffer};
@@ -122,7 +130,11 @@ SendResult Connection::Send(std::span<const std::byte> data) {
   return {copied, SendStatus::kNoRoom};
 }
 
+SendResult Connection::Send(std::span<const std::byte> data) { return SendCopy(data, /*urgent=*/false); }
 SendResult Connection::Send(std::string_view text) { return Send(std::as_bytes(std::span(text))); }
+SendResult Connection::SendUrgent(std::string_view text) {
+  return SendCopy(std::as_bytes(std::span(text)), /*urgent=*/true);
+}
 
 void Connection::ShutdownWrite() {
   if (worker_ != nullptr) worker_->shard().ShutdownWrite(HandleOf(slot_, generation_), worker_->now());

@@ -2,6 +2,7 @@
 #ifndef TERN_TERN_CONNECTION_H_
 #define TERN_TERN_CONNECTION_H_
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
@@ -22,10 +23,29 @@ enum class CloseReason : uint8_t {
   kRefused,      // the peer answered our SYN with RST
   kTimedOut,     // retransmissions went unanswered (RFC 9293 3.8.3)
   kAborted,      // this side aborted it, closed it with data unread, or stopped the stack
-  kUnreachable,  // ICMP said so while it was opening
+  kUnreachable,  // the link or ICMP said so while it was opening
 };
 // Lower-case words joined by underscores: "timed_out".
 TERN_EXPORT std::string_view CloseReasonName(CloseReason reason);
+
+// Errors that TCP lives with, in OnTrouble (RFC 9293 3.9.1.8). What ends a connection is a CloseReason.
+enum class Trouble : uint8_t {
+  kNone,
+  kUnreachable,     // ICMP: no route, host or port, or not allowed there
+  kTimeExceeded,    // ICMP: the hop limit ran out on the way, or a fragment was lost
+  kBadHeader,       // ICMP: parameter problem
+  kRetransmitting,  // several retransmissions in a row went unanswered
+};
+// Lower-case words joined by underscores: "time_exceeded".
+TERN_EXPORT std::string_view TroubleName(Trouble trouble);
+
+// When to ask an idle peer whether it is still there (RFC 9293 3.8.4). What is shorter than 100 ms counts as
+// that, fewer probes than two as two.
+struct KeepaliveOptions {
+  std::chrono::milliseconds idle = std::chrono::hours(2);         // of silence before the first probe
+  std::chrono::milliseconds interval = std::chrono::seconds(75);  // between probes
+  uint8_t probes = 9;  // unanswered before the connection is given up
+};
 
 enum class SendStatus : uint8_t {
   kOk,        // all of it was taken
@@ -99,6 +119,18 @@ class TERN_EXPORT Connection {
   SendResult Send(std::span<const std::byte> data);
   SendResult Send(std::string_view text);
 
+  // ---- Urgent data (RFC 9293 3.8.5; RFC 6093 advises new applications against it) ----
+
+  // As Send; what is taken, and all before it, is marked urgent, and the peer is told at once.
+  SendResult SendUrgent(std::string_view text);
+  // Octets from the next one to be received to the end of what the peer marked urgent, arrived or not; 0:
+  // nothing is.
+  size_t UrgentAhead() const;
+  // The last urgent octet stays in the stream, unless `on`: then it is taken out of it, from the next mark
+  // on, and TakeUrgent gives it once; -1: there is none.
+  void SetUrgentOutOfLine(bool on);
+  int TakeUrgent();
+
   // ---- Ending ----
 
   // Ends this side's stream after all that was sent (FIN); receiving goes on (half-close, RFC 9293 3.6).
@@ -106,6 +138,9 @@ class TERN_EXPORT Connection {
   // Lets go of both directions; what was sent still goes out. With data unread the peer sees a reset instead
   // (RFC 1122 4.2.2.13). OnClosed follows when it is over.
   void Close();
+  // As Close; what the peer has not acknowledged within `limit` is given up, and it sees a reset. Zero: at
+  // once.
+  void CloseWithin(std::chrono::milliseconds limit);
   // Resets; data on its way is lost. OnClosed follows soon, not from inside this call.
   void Abort();
 
@@ -113,6 +148,21 @@ class TERN_EXPORT Connection {
 
   // Nagle's algorithm off (true) or on (RFC 9293 3.7.4).
   void SetNoDelay(bool on);
+  // Holds segments back that are not full, until `on` is false again or the stream ends; for a moment only,
+  // since a timer of 200 ms or more sends them all the same.
+  void SetCork(bool on);
+  // Probes the peer while nobody says anything (RFC 9293 3.8.4): off until asked for. A peer that never
+  // answers ends the connection as kTimedOut.
+  void SetKeepalive(const KeepaliveOptions& options);
+  void StopKeepalive();
+  // How long what was sent may go unacknowledged before the connection ends as kTimedOut (RFC 9293 3.8.3).
+  // Zero, as at first: by the number of retransmissions, some 15 minutes.
+  void SetUserTimeout(std::chrono::milliseconds timeout);
+  // TTL or hop limit (0: the stack's) and Diffserv code point (0 to 63) of the segments sent from now on (RFC
+  // 9293 3.9.1.9, 3.9.2).
+  void SetIp(uint8_t ttl, uint8_t dscp);
+  // Whether Handler::OnTrouble is called; it is at first.
+  void SetTroubleReports(bool on);
   // The application's own word, nullptr at first (or what Worker::Connect was given): a pointer, or an
   // integer below 2^48. It is the application's to free, in OnClosed.
   void SetContext(void* context);
@@ -131,6 +181,8 @@ class TERN_EXPORT Connection {
   bool operator==(const Connection&) const = default;
 
  private:
+  SendResult SendCopy(std::span<const std::byte> data, bool urgent);
+
   friend class Worker;
   friend class HandlerDispatch;
   Connection(runtime::Worker* worker, uint32_t slot, uint32_t generation)

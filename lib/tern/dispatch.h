@@ -11,6 +11,12 @@
 
 namespace tern {
 
+namespace stack {
+struct ListenSpec;
+}
+namespace tcp {
+struct TcpConfig;
+}
 namespace runtime {
 class StackCore;
 struct StackConfig;
@@ -36,6 +42,10 @@ WorkerStats MakeStats(const runtime::WorkerSnapshot& snapshot);
 // Checks the options and writes what the runtime needs of them. Errors name option, value and fix. Devices,
 // huge pages, lcores and the EAL are the glue's business.
 absl::Status TranslateOptions(const Options& options, runtime::StackConfig* config);
+
+// The same for a listener; the caller adds its user word.
+absl::Status TranslateListen(const ListenOptions& options, const tcp::TcpConfig& tcp,
+                             stack::ListenSpec* spec);
 
 // A stack around what the glue has built.
 std::unique_ptr<Stack> MakeStack(std::unique_ptr<runtime::StackCore> core, const Options& options);

@@ -15,6 +15,11 @@ static_assert(static_cast<int>(CloseReason::kTimedOut) == static_cast<int>(tcp::
 static_assert(static_cast<int>(CloseReason::kAborted) == static_cast<int>(tcp::CloseReason::kAborted));
 static_assert(static_cast<int>(CloseReason::kUnreachable) ==
               static_cast<int>(tcp::CloseReason::kUnreachable));
+static_assert(static_cast<int>(Trouble::kNone) == static_cast<int>(tcp::Trouble::kNone));
+static_assert(static_cast<int>(Trouble::kUnreachable) == static_cast<int>(tcp::Trouble::kUnreachable));
+static_assert(static_cast<int>(Trouble::kTimeExceeded) == static_cast<int>(tcp::Trouble::kTimeExceeded));
+static_assert(static_cast<int>(Trouble::kBadHeader) == static_cast<int>(tcp::Trouble::kBadHeader));
+static_assert(static_cast<int>(Trouble::kRetransmitting) == static_cast<int>(tcp::Trouble::kRetransmitting));
 
 void GiveToHandler(void* object, runtime::Worker& core, const stack::ShardEvent& event) {
   auto* handler = static_cast<Handler*>(object);
@@ -26,9 +31,13 @@ void GiveToHandler(void* object, runtime::Worker& core, const stack::ShardEvent&
     return tcp != nullptr && !tcp->Is(tcp::kAppClosed);
   };
   if ((event.events & tcp::kEventConnected) != 0) handler->OnConnected(conn);
+  if (wanted(tcp::kEventUrgent)) handler->OnUrgent(conn);
   if (wanted(tcp::kEventReadable)) handler->OnReadable(conn);
   if (wanted(tcp::kEventWritable)) handler->OnWritable(conn);
   if (wanted(tcp::kEventPeerClosed)) handler->OnPeerClosed(conn);
+  if (wanted(tcp::kEventTrouble)) {
+    handler->OnTrouble(conn, static_cast<Trouble>(core.shard().LastTrouble(event.handle)));
+  }
   if ((event.events & tcp::kEventClosed) != 0) {
     handler->OnClosed(conn, static_cast<CloseReason>(event.reason));
   }
@@ -41,6 +50,8 @@ void Handler::OnConnected(Connection) {}
 void Handler::OnReadable(Connection) {}
 void Handler::OnWritable(Connection) {}
 void Handler::OnPeerClosed(Connection) {}
+void Handler::OnUrgent(Connection) {}
+void Handler::OnTrouble(Connection, Trouble) {}
 void Handler::OnClosed(Connection, CloseReason) {}
 
 Task::~Task() = default;

@@ -34,9 +34,9 @@ class Worker;
 // worker's every connection waits while it runs. Any call on any connection of the worker is allowed inside.
 // Exceptions must not leave it.
 //
-// Order, for one connection: OnConnected once; then OnReadable, OnWritable and OnPeerClosed as they happen,
-// several causes of one moment in this order; OnClosed once, as the last call. An open that fails gives only
-// OnClosed.
+// Order, for one connection: OnConnected once; then OnUrgent, OnReadable, OnWritable, OnPeerClosed and
+// OnTrouble as they happen, several causes of one moment in this order; OnClosed once, as the last call. An
+// open that fails gives OnClosed, and perhaps OnTrouble before it.
 class TERN_EXPORT Handler {
  public:
   virtual ~Handler();
@@ -50,6 +50,11 @@ class TERN_EXPORT Handler {
   virtual void OnWritable(Connection conn);
   // The peer ended its stream (FIN). Data may still wait; this side may go on sending.
   virtual void OnPeerClosed(Connection conn);
+  // The peer marked data urgent that is still to be received, or the urgent octet that is kept apart came.
+  virtual void OnUrgent(Connection conn);
+  // Something is wrong, and TCP goes on trying; Abort if that is not wanted. Close reasons do not come this
+  // way.
+  virtual void OnTrouble(Connection conn, Trouble trouble);
   // It is over, and every octet that the peer sent and had acknowledged was taken or, after a reset, lost.
   // Free what hangs off context(); addresses and Info() are gone.
   virtual void OnClosed(Connection conn, CloseReason reason);

@@ -19,6 +19,7 @@ using wire::IpPrefix;
 constexpr uint16_t kMinMtu = 1'280;
 constexpr uint16_t kMaxMtu = 9'000;
 constexpr uint16_t kMaxVlan = 4'094;
+constexpr std::chrono::nanoseconds kMaxDeferAccept = std::chrono::hours(1);
 
 absl::Status Bad(std::string_view option, std::string_view value, std::string_view expected) {
   return absl::InvalidArgumentError(
@@ -132,6 +133,10 @@ absl::Status SetTcp(const Options& options, tcp::TcpConfig& tcp) {
   }
   tcp.receive_buffer = options.receive_buffer;
   tcp.send_buffer = options.send_buffer;
+  // Beyond this the waits have grown to hours.
+  if (options.synack_retries > 15)
+    return Bad("synack_retries", absl::StrCat(options.synack_retries), "0 to 15");
+  tcp.synack_retries = static_cast<uint8_t>(options.synack_retries);
   tcp.nodelay = options.nodelay;
   tcp.timestamps = options.timestamps;
   tcp.sack = options.sack;
@@ -162,6 +167,11 @@ absl::Status TranslateOptions(const Options& options, runtime::StackConfig* conf
   }
   shard.closed_ports =
       options.closed_ports == ClosedPorts::kSilent ? stack::PortPolicy::kSilent : stack::PortPolicy::kRefuse;
+  if (options.ttl < 1 || options.ttl > 255) return Bad("ttl", absl::StrCat(options.ttl), "1 to 255");
+  if (options.dscp > 63) return Bad("dscp", absl::StrCat(options.dscp), "0 to 63");
+  shard.ttl = static_cast<uint8_t>(options.ttl);
+  shard.dscp = static_cast<uint8_t>(options.dscp);
+  shard.syn_cookies = static_cast<stack::SynCookies>(options.syn_cookies);
   shard.max_connections = options.max_connections;
   shard.max_time_wait = options.max_connections;
   shard.max_half_open = std::clamp<uint32_t>(options.max_connections / 4, 1'024, 16'384);
@@ -174,6 +184,28 @@ absl::Status TranslateOptions(const Options& options, runtime::StackConfig* conf
   return absl::OkStatus();
 }
 
+absl::Status TranslateListen(const ListenOptions& options, const tcp::TcpConfig& tcp,
+                             stack::ListenSpec* spec) {
+  const std::string where = absl::StrCat("cannot listen on ", options.local.ToString(), ": ");
+  if (options.local.port == 0) return absl::InvalidArgumentError(where + "give a port, 1 to 65535");
+  if (options.defer_accept.count() < 0 || options.defer_accept > kMaxDeferAccept) {
+    return absl::InvalidArgumentError(absl::StrCat(where, "defer_accept of ", options.defer_accept.count(),
+                                                   " ns: expected 0 (off) to one hour"));
+  }
+  *spec = {.address = wire::IpAddress(options.local.address.bytes()),
+           .port = options.local.port,
+           .backlog = options.backlog,
+           .nodelay = options.nodelay || tcp.nodelay,
+           .accept_rate = options.accept_rate,
+           .source_limit = options.source_limit,
+           .defer_accept = Duration::Nanos(options.defer_accept.count())};
+  return absl::OkStatus();
+}
+
+static_assert(static_cast<int>(SynCookies::kOff) == static_cast<int>(stack::SynCookies::kOff));
+static_assert(static_cast<int>(SynCookies::kPastBacklog) ==
+              static_cast<int>(stack::SynCookies::kPastBacklog));
+static_assert(static_cast<int>(SynCookies::kAlways) == static_cast<int>(stack::SynCookies::kAlways));
 static_assert(static_cast<int>(IdlePolicy::kAdaptive) == static_cast<int>(runtime::IdlePolicy::kAdaptive));
 static_assert(static_cast<int>(IdlePolicy::kYield) == static_cast<int>(runtime::IdlePolicy::kYield));
 static_assert(static_cast<int>(IdlePolicy::kSpin) == static_cast<int>(runtime::IdlePolicy::kSpin));

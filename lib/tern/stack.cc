@@ -59,13 +59,9 @@ std::string DescribeAddress(const stack::LocalAddress& local) {
 
 absl::Status ListenOn(runtime::Worker& worker, const ListenOptions& options, uint64_t user,
                       uint32_t* listener) {
-  const stack::ListenSpec spec = {
-      .address = wire::IpAddress(options.local.address.bytes()),
-      .port = options.local.port,
-      .backlog = options.backlog,
-      .user = user,
-      .nodelay = options.nodelay || worker.shard().config().tcp.nodelay,
-  };
+  stack::ListenSpec spec;
+  if (absl::Status s = TranslateListen(options, worker.shard().config().tcp, &spec); !s.ok()) return s;
+  spec.user = user;
   const stack::OpenResult result = worker.shard().Listen(spec, listener);
   if (result == stack::OpenResult::kOk) return absl::OkStatus();
   return absl::FailedPreconditionError(

@@ -44,6 +44,15 @@ enum class ClosedPorts : uint8_t {
   kSilent,  // drop and count
 };
 
+// When a SYN is answered by a cookie (RFC 4987), which costs no memory until the peer has proved its address.
+// Past the backlog the alternative is to drop. A cookie keeps the peer's window scale and SACK only with
+// timestamps.
+enum class SynCookies : uint8_t {
+  kOff,
+  kPastBacklog,
+  kAlways,
+};
+
 // What a worker does that finds nothing to do.
 enum class IdlePolicy : uint8_t {
   kAdaptive,  // polls for `idle_spin`, then yields the CPU, then sleeps until a packet, a timer or a wake-up
@@ -78,11 +87,15 @@ struct Options {
       eal_arguments;  // to DPDK's EAL, verbatim; only the first stack of a process has a say
 
   ClosedPorts closed_ports = ClosedPorts::kRefuse;
+  SynCookies syn_cookies = SynCookies::kPastBacklog;
+  uint32_t synack_retries = 5;           // of a SYN-ACK nobody answers, with doubled waits from 1 s; 0 to 15
   uint32_t max_connections = 65'536;     // of one worker
   uint32_t receive_buffer = 256 * 1024;  // window offered, of one connection
   uint32_t send_buffer = 256 * 1024;     // taken from the application and not acknowledged, of one connection
   std::string congestion = "cubic";      // or "newreno"
   bool nodelay = false;                  // true: no Nagle unless a connection asks for it
+  uint16_t ttl = 64;                     // TTL or hop limit of TCP segments, 1 to 255
+  uint16_t dscp = 0;                     // Diffserv code point of TCP segments, 0 to 63
   bool timestamps = true;                // RFC 7323
   bool sack = true;                      // RFC 2018
   bool window_scale = true;              // RFC 7323
@@ -100,6 +113,13 @@ struct ListenOptions {
   Endpoint local;            // address unspecified: all of ours, both families
   uint32_t backlog = 4'096;  // half-open and not yet accepted connections, of one worker
   bool nodelay = false;      // for connections accepted; true or the stack's default
+  // Bounds of one worker's share, which is a part of all connections as the NIC spreads them. What is beyond
+  // is dropped and counted, and the peer tries again by itself.
+  uint32_t accept_rate = 0;   // connections a second, and as many at once; 0: no limit
+  uint32_t source_limit = 0;  // of the backlog, for one IPv4 address or IPv6 /64; 0: no limit
+  // Until data has come, or the peer's FIN, a connection is not given to the application; after this long it
+  // is anyway. 0: at once.
+  std::chrono::nanoseconds defer_accept{0};
 };
 
 enum class StopMode : uint8_t {

@@ -116,17 +116,39 @@ void AddTcpKeys(ConfigTable& table, Options* options) {
                                {{"cubic", "cubic"}, {"newreno", "newreno"}},
                                "congestion control (RFC 9438, RFC 5681)");
   table.AddBool("nodelay", &options->nodelay, "send small segments at once (Nagle off)");
+  table.AddUint16("ttl", &options->ttl, 1, 255, "TTL or hop limit of TCP segments");
+  table.AddUint16("dscp", &options->dscp, 0, 63, "Diffserv code point of TCP segments (RFC 2474)");
   table.AddBool("timestamps", &options->timestamps, "offer timestamps (RFC 7323)");
   table.AddBool("sack", &options->sack, "offer selective acknowledgements (RFC 2018)");
   table.AddBool("window_scale", &options->window_scale, "offer window scaling (RFC 7323)");
   table.AddChoice("closed_ports", &options->closed_ports,
                   {{"refuse", ClosedPorts::kRefuse}, {"silent", ClosedPorts::kSilent}},
                   "what a SYN to a port gets on which nobody listens");
+  table.AddChoice(
+      "syn_cookies", &options->syn_cookies,
+      {{"off", SynCookies::kOff},
+       {"past_backlog", SynCookies::kPastBacklog},
+       {"always", SynCookies::kAlways}},
+      "answer SYNs without keeping anything (RFC 4987): never, when the backlog is full, or always; window "
+      "scale and SACK survive it only with timestamps");
+  table.AddUint32("synack_retries", &options->synack_retries, 0, 15,
+                  "times an unanswered SYN-ACK is sent again, with doubled waits from 1s");
   table.AddUint64("seed", &options->seed, 0, UINT64_MAX,
                   "draw secrets and ports from this number, for tests only; 0: from the system");
 }
 
 }  // namespace
+
+void AddListenKeys(ConfigTable& table, ListenOptions* options) {
+  table.Section("Listeners, each, of one worker");
+  table.AddUint32("backlog", &options->backlog, 1, 1u << 24, "connections half-open or not yet accepted");
+  table.AddUint32("accept_rate", &options->accept_rate, 0, 1'000'000'000,
+                  "connections taken a second; SYNs beyond are dropped; 0: no limit");
+  table.AddUint32("source_limit", &options->source_limit, 0, 1u << 24,
+                  "of the backlog, for one IPv4 address or IPv6 /64; 0: no limit");
+  table.AddDuration("defer_accept", &options->defer_accept,
+                    "accept a connection only when data has come, or after this long; 0s: at once");
+}
 
 void AddStackKeys(ConfigTable& table, Options* options) {
   if (options->interfaces.empty()) options->interfaces.emplace_back();

@@ -210,6 +210,10 @@ TEST_F(StackTest, ListenErrorsNameTheEndpoint) {
   EXPECT_NE(taken.message().find(":7"), std::string::npos) << taken;
   EXPECT_FALSE(server_->Listen(On(0), Echoes()).ok());
   EXPECT_FALSE(server_->Listen(On(8), [](Worker&) { return nullptr; }).ok());
+  ListenOptions impatient = On(8);
+  impatient.defer_accept = std::chrono::hours(2);
+  const absl::Status too_long = server_->Listen(impatient, Echoes());
+  EXPECT_NE(too_long.message().find("defer_accept"), std::string::npos) << too_long;
   EXPECT_TRUE(server_->Listen(On(8), Echoes()).ok()) << "nothing was left listening";
 }
 

@@ -37,20 +37,38 @@ uint64_t WorkerStats::dropped() const {
 }
 
 void WorkerStats::Add(const WorkerStats& other) {
-  for (const auto field : {&WorkerStats::busy_cycles,  &WorkerStats::idle_cycles,
-                           &WorkerStats::turns,        &WorkerStats::busy_turns,
-                           &WorkerStats::sleeps,       &WorkerStats::clock_jumps,
-                           &WorkerStats::rx_frames,    &WorkerStats::rx_consumed,
-                           &WorkerStats::tx_frames,    &WorkerStats::handed_over,
-                           &WorkerStats::handed_in,    &WorkerStats::rx_payload,
-                           &WorkerStats::tx_payload,   &WorkerStats::retransmitted_segments,
-                           &WorkerStats::timeouts,     &WorkerStats::accepted,
-                           &WorkerStats::connected,    &WorkerStats::closed,
-                           &WorkerStats::resets_sent,  &WorkerStats::resets_received,
-                           &WorkerStats::events,       &WorkerStats::connections,
-                           &WorkerStats::half_open,    &WorkerStats::time_wait,
-                           &WorkerStats::listeners,    &WorkerStats::neighbours,
-                           &WorkerStats::send_records, &WorkerStats::timers}) {
+  for (const auto field : {&WorkerStats::busy_cycles,
+                           &WorkerStats::idle_cycles,
+                           &WorkerStats::turns,
+                           &WorkerStats::busy_turns,
+                           &WorkerStats::sleeps,
+                           &WorkerStats::clock_jumps,
+                           &WorkerStats::rx_frames,
+                           &WorkerStats::rx_consumed,
+                           &WorkerStats::tx_frames,
+                           &WorkerStats::handed_over,
+                           &WorkerStats::handed_in,
+                           &WorkerStats::rx_payload,
+                           &WorkerStats::tx_payload,
+                           &WorkerStats::retransmitted_segments,
+                           &WorkerStats::timeouts,
+                           &WorkerStats::accepted,
+                           &WorkerStats::syn_cookies_sent,
+                           &WorkerStats::syn_cookies_accepted,
+                           &WorkerStats::deferred,
+                           &WorkerStats::sources,
+                           &WorkerStats::connected,
+                           &WorkerStats::closed,
+                           &WorkerStats::resets_sent,
+                           &WorkerStats::resets_received,
+                           &WorkerStats::events,
+                           &WorkerStats::connections,
+                           &WorkerStats::half_open,
+                           &WorkerStats::time_wait,
+                           &WorkerStats::listeners,
+                           &WorkerStats::neighbours,
+                           &WorkerStats::send_records,
+                           &WorkerStats::timers}) {
     this->*field += other.*field;
   }
   AddDrops(other.drops, drops);
@@ -80,6 +98,8 @@ WorkerStats MakeStats(const runtime::WorkerSnapshot& s) {
   stats.retransmitted_segments = s.shard.retransmitted_segments;
   stats.timeouts = s.shard.timeouts;
   stats.accepted = s.shard.accepted;
+  stats.syn_cookies_sent = s.shard.syn_cookies_sent;
+  stats.syn_cookies_accepted = s.shard.syn_cookies_accepted;
   stats.connected = s.shard.connected;
   stats.closed = s.shard.closed;
   stats.resets_sent = s.shard.resets_sent;
@@ -87,6 +107,8 @@ WorkerStats MakeStats(const runtime::WorkerSnapshot& s) {
   stats.events = s.events;
   stats.connections = s.usage.connections;
   stats.half_open = s.usage.half_open;
+  stats.deferred = s.usage.deferred;
+  stats.sources = s.usage.sources;
   stats.time_wait = s.usage.time_wait;
   stats.listeners = s.usage.listeners;
   stats.neighbours = s.usage.neighbours;

@@ -49,7 +49,9 @@ struct TERN_EXPORT WorkerStats {
   uint64_t retransmitted_segments = 0;
   uint64_t timeouts = 0;
   uint64_t accepted = 0;
-  uint64_t connected = 0;  // opened by this side
+  uint64_t syn_cookies_sent = 0;      // SYNs answered without keeping anything
+  uint64_t syn_cookies_accepted = 0;  // of `accepted`, those that came of them
+  uint64_t connected = 0;             // opened by this side
   uint64_t closed = 0;
   uint64_t resets_sent = 0;
   uint64_t resets_received = 0;
@@ -58,6 +60,8 @@ struct TERN_EXPORT WorkerStats {
   // In use at this moment.
   uint64_t connections = 0;
   uint64_t half_open = 0;
+  uint64_t deferred = 0;  // of `connections`, those whose accept waits for data
+  uint64_t sources = 0;   // with pending connections, at listeners that bound one source's
   uint64_t time_wait = 0;
   uint64_t listeners = 0;
   uint64_t neighbours = 0;

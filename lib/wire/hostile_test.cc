@@ -33,8 +33,8 @@ const IpAddress kSix2 = *IpAddress::Parse("fd77::2");
 
 // How often each parser accepted its input: a test that feeds only refused bytes tests little.
 struct Accepted {
-  int ethernet, arp, ipv4, ipv6, tcp, icmp_quote, icmpv6_quote, solicit, advert, router_solicit,
-      router_advert;
+  int ethernet, arp, ipv4, ipv6, tcp, icmp_quote, icmpv6_quote, first_fragment, solicit, advert,
+      router_solicit, router_advert;
 };
 Accepted accepted;
 
@@ -128,6 +128,22 @@ void TryTransport(Span payload) {
   ASSERT_NO_FATAL_FAILURE(TryIcmp(payload));
 }
 
+// Walked on, it stays inside; stripped, it parses as a packet without its fragment header.
+void TryFirstFragment(Span packet, const Ipv6Header& header) {
+  ++accepted.first_fragment;
+  Ipv6Header walked = header;
+  if (WalkFirstFragment(packet, walked) == ParseError::kNone) {
+    ASSERT_TRUE(Inside(walked.Payload(packet), packet));
+  }
+  Bytes copy(packet.begin(), packet.end());
+  const size_t begin = StripFragmentHeader(copy, header);
+  Ipv6Header stripped;
+  const ParseError error = ParseIpv6(Span(copy).subspan(begin), stripped);
+  ASSERT_NE(error, ParseError::kBadVersion);
+  ASSERT_EQ(stripped.src, header.src);
+  ASSERT_EQ(stripped.payload_length + kIpv6FragmentHeader, header.payload_length);
+}
+
 void TryIp(Span input) {
   Ipv4Header v4;
   if (ParseIpv4(input, v4, ChecksumCheck::kTrusted) == ParseError::kNone) {
@@ -146,6 +162,9 @@ void TryIp(Span input) {
     ASSERT_LT(v6.protocol_offset, v6.header_length);
     ASSERT_EQ(input[v6.protocol_offset], v6.protocol);
     ASSERT_NO_FATAL_FAILURE(TryTransport(payload));
+    if (v6.is_fragment && v6.fragment.offset == 0) {
+      ASSERT_NO_FATAL_FAILURE(TryFirstFragment(input.first(kIpv6Header + v6.payload_length), v6));
+    }
   }
 }
 
@@ -247,6 +266,10 @@ std::vector<Bytes> Corpus() {
       kProtocolDestinationOptions, 0, 5, 2, 0, 0, 1, 0, kProtocolRouting, 0, 1, 4, 0, 0, 0, 0,
       kProtocolFragment,           0, 4, 0, 0, 0, 0, 0, kProtocolTcp,     0, 0, 0, 1, 2, 3, 4};
   extensions.insert(extensions.end(), sack_segment.begin(), sack_segment.end());
+  // The same as the first of several fragments: more is to come, in units of 8.
+  Bytes first_fragment = extensions;
+  first_fragment[24 + 3] |= 1;
+  first_fragment.resize(first_fragment.size() / 8 * 8);
   Bytes arp(kArpPacket);
   WriteArp({.sender_ip = IpAddress::FromV4(1), .target_ip = IpAddress::FromV4(2)}, arp.data());
 
@@ -256,6 +279,7 @@ std::vector<Bytes> Corpus() {
     corpus.push_back(InEthernet(kEtherTypeIpv4, tagged, InIpv4(kProtocolTcp, syn_segment)));
     corpus.push_back(InEthernet(kEtherTypeIpv4, tagged, InIpv4(kProtocolIcmp, unreachable)));
     corpus.push_back(InEthernet(kEtherTypeIpv6, tagged, InIpv6(kProtocolHopByHop, extensions)));
+    corpus.push_back(InEthernet(kEtherTypeIpv6, tagged, InIpv6(kProtocolHopByHop, first_fragment)));
     corpus.push_back(InEthernet(kEtherTypeIpv6, tagged, InIpv6(kProtocolIcmpv6, too_big)));
     corpus.push_back(InEthernet(kEtherTypeIpv6, tagged, InIpv6(kProtocolIcmpv6, ra)));
     corpus.push_back(InEthernet(kEtherTypeArp, tagged, arp));
@@ -318,6 +342,7 @@ TEST(Hostile, TheCorpusReachesEveryParser) {
   EXPECT_GE(accepted.tcp, 8);
   EXPECT_GE(accepted.icmp_quote, 2);
   EXPECT_GE(accepted.icmpv6_quote, 2);
+  EXPECT_GE(accepted.first_fragment, 1);
   EXPECT_GE(accepted.solicit, 1);
   EXPECT_GE(accepted.advert, 1);
   EXPECT_GE(accepted.router_solicit, 1);

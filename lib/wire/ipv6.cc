@@ -1,5 +1,7 @@
 #include "wire/ipv6.h"
 
+#include <cstring>
+
 namespace tern::wire {
 namespace {
 
@@ -48,6 +50,7 @@ ParseError CheckOptions(std::span<const uint8_t> packet, size_t at, size_t end, 
 
 // REQUIRES: a whole fragment header at `at`. The walk goes on behind it if this is the entire datagram.
 ParseError TakeFragment(std::span<const uint8_t> packet, size_t at, Ipv6Header& header) {
+  header.has_fragment_header = true;
   const uint16_t field = LoadBe16(&packet[at + 2]);
   const auto offset = static_cast<uint16_t>(field & 0xfff8);
   const bool more = (field & 1) != 0;
@@ -94,7 +97,7 @@ namespace internal {
 
 ParseError WalkIpv6Extensions(std::span<const uint8_t> packet, Ipv6Header& header) {
   constexpr size_t kUnit = 8;  // extension headers come in these
-  size_t at = kIpv6Header;
+  size_t at = header.header_length;
   header.problem = {};
   for (int walked = 0; IsIpv6Extension(header.protocol); ++walked) {
     if (walked == kMaxExtensionHeaders) return ParseError::kBadExtension;
@@ -114,5 +117,13 @@ ParseError WalkIpv6Extensions(std::span<const uint8_t> packet, Ipv6Header& heade
 }
 
 }  // namespace internal
+
+size_t StripFragmentHeader(std::span<uint8_t> packet, const Ipv6Header& header) {
+  const size_t before = header.fragment.header_offset;
+  packet[header.fragment.previous_next_header] = packet[before];
+  StoreBe16(&packet[4], static_cast<uint16_t>(header.payload_length - kIpv6FragmentHeader));
+  std::memmove(&packet[kIpv6FragmentHeader], packet.data(), before);
+  return kIpv6FragmentHeader;
+}
 
 }  // namespace tern::wire

@@ -28,6 +28,7 @@ struct Ipv6Problem {
 inline constexpr uint8_t kParameterErroneousField = 0;
 inline constexpr uint8_t kParameterUnknownNextHeader = 1;
 inline constexpr uint8_t kParameterUnknownOption = 2;
+inline constexpr uint8_t kParameterIncompleteChain = 3;  // RFC 7112 5
 
 // RFC 8200 4.5, as it stands in a packet.
 struct Ipv6Fragment {
@@ -47,6 +48,7 @@ struct Ipv6Header {
   uint8_t hop_limit = 0;
   uint8_t protocol = 0;  // what stands behind the last extension header that was walked
   bool is_fragment = false;
+  bool has_fragment_header = false;             // of an atomic fragment (RFC 6946) too
   uint16_t header_length = kIpv6Header;         // bytes up to that protocol's first
   uint16_t protocol_offset = kNextHeaderField;  // of the byte that names it
   Ipv6Fragment fragment;                        // meaningful when is_fragment
@@ -68,7 +70,8 @@ constexpr bool IsIpv6Extension(uint8_t protocol) {
 }
 
 namespace internal {
-// Walks the extension headers of a packet cut to its stated length. Moves header.protocol and header_length.
+// Walks the extension headers of a packet cut to its stated length, from header_length on. Moves
+// header.protocol and header_length.
 ParseError WalkIpv6Extensions(std::span<const uint8_t> packet, Ipv6Header& header);
 }  // namespace internal
 
@@ -89,7 +92,7 @@ inline ParseError ParseIpv6(std::span<const uint8_t> packet, Ipv6Header& out) {
   out.hop_limit = p[7];
   out.src = IpAddress::LoadV6(p + 8);
   out.dst = IpAddress::LoadV6(p + 24);
-  out.is_fragment = false;
+  out.is_fragment = out.has_fragment_header = false;
   out.header_length = kIpv6Header;
   out.protocol_offset = Ipv6Header::kNextHeaderField;
   if (kIpv6Header + out.payload_length > packet.size()) return ParseError::kTruncated;
@@ -99,6 +102,22 @@ inline ParseError ParseIpv6(std::span<const uint8_t> packet, Ipv6Header& out) {
   if (out.protocol == kProtocolTcp || out.protocol == kProtocolIcmpv6) return ParseError::kNone;
   return internal::WalkIpv6Extensions(packet.first(kIpv6Header + out.payload_length), out);
 }
+
+// Goes on behind the fragment header of a first fragment, as if it were the entire datagram. RFC 7112 5: all
+// headers up to the upper layer's are to be there; when they are not, kTruncated. A fragment header among
+// them is kBadFragment: nobody fragments fragments. `problem` points into the fragment as it stands.
+// REQUIRES: `header` is what ParseIpv6 made of `packet`, is_fragment, at offset 0.
+inline ParseError WalkFirstFragment(std::span<const uint8_t> packet, Ipv6Header& header) {
+  header.is_fragment = false;
+  const ParseError error =
+      internal::WalkIpv6Extensions(packet.first(kIpv6Header + header.payload_length), header);
+  return header.is_fragment ? ParseError::kBadFragment : error;
+}
+
+// Makes a first fragment the whole packet that it would be if nothing followed (RFC 8200 4.5): the fragment
+// header goes, what stood before it moves up to what stood behind. Returns where the packet now begins, which
+// is kIpv6FragmentHeader into `packet`. REQUIRES: as above, but not walked on.
+size_t StripFragmentHeader(std::span<uint8_t> packet, const Ipv6Header& header);
 
 // Writes the fixed header; `protocol` becomes its next header. Returns kIpv6Header. REQUIRES: that many
 // writable bytes.

@@ -199,6 +199,56 @@ TEST(Ipv6, Fragments) {
   EXPECT_FALSE(header.is_fragment);
 }
 
+// A first fragment whose header names `next`; `rest` stands behind it.
+Bytes FirstFragment(uint8_t next, const Bytes& rest) {
+  Bytes bytes = {next, 0, 0, 1, 1, 2, 3, 4};
+  bytes.insert(bytes.end(), rest.begin(), rest.end());
+  bytes.resize((bytes.size() + 7) / 8 * 8);
+  return Packet(kProtocolFragment, bytes);
+}
+
+TEST(Ipv6, AFirstFragmentIsWalkedToItsUpperLayer) {
+  const auto walk = [](const Bytes& packet, Ipv6Header& header) {
+    EXPECT_EQ(ParseIpv6(packet, header), ParseError::kNone);
+    EXPECT_TRUE(header.is_fragment && header.has_fragment_header);
+    return WalkFirstFragment(packet, header);
+  };
+  Ipv6Header header;
+  const Bytes options = {kProtocolUdp, 0, 1, 4, 0, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8};
+  ASSERT_EQ(walk(FirstFragment(kProtocolDestinationOptions, options), header), ParseError::kNone);
+  EXPECT_EQ(header.protocol, kProtocolUdp);
+  EXPECT_EQ(header.header_length, 56);
+  EXPECT_EQ(header.protocol_offset, 48);
+  // RFC 7112: the chain goes on behind the end.
+  EXPECT_EQ(walk(FirstFragment(kProtocolDestinationOptions, {kProtocolUdp, 1, 1, 4, 0, 0, 0, 0}), header),
+            ParseError::kTruncated);
+  EXPECT_EQ(walk(FirstFragment(kProtocolFragment, {kProtocolUdp, 0, 0, 8, 0, 0, 0, 0}), header),
+            ParseError::kBadFragment);
+  EXPECT_EQ(walk(FirstFragment(kProtocolDestinationOptions, {kProtocolUdp, 0, 0x80, 4, 0, 0, 0, 0}), header),
+            ParseError::kBadOption);
+  EXPECT_EQ(header.problem.pointer, 50u);
+}
+
+TEST(Ipv6, AStrippedFirstFragmentIsThePacketWithoutItsFragmentHeader) {
+  // Options in front of the fragment header, whose next-header byte has to change, and without.
+  const Bytes data = {'s', 'o', 'm', 'e', 'd', 'a', 't', 'a'};
+  Bytes fragment = {kProtocolUdp, 0, 0, 1, 9, 9, 9, 9};
+  fragment.insert(fragment.end(), data.begin(), data.end());
+  Bytes behind_options = {kProtocolFragment, 0, 1, 4, 0, 0, 0, 0};
+  behind_options.insert(behind_options.end(), fragment.begin(), fragment.end());
+  Bytes expected_options = {kProtocolUdp, 0, 1, 4, 0, 0, 0, 0};
+  expected_options.insert(expected_options.end(), data.begin(), data.end());
+  const auto strip = [](Bytes packet) {
+    Ipv6Header header;
+    EXPECT_EQ(ParseIpv6(packet, header), ParseError::kNone);
+    const size_t begin = StripFragmentHeader(packet, header);
+    return Bytes(packet.begin() + static_cast<ptrdiff_t>(begin), packet.end());
+  };
+  EXPECT_EQ(strip(Packet(kProtocolFragment, fragment)), Packet(kProtocolUdp, data));
+  EXPECT_EQ(strip(Packet(kProtocolDestinationOptions, behind_options)),
+            Packet(kProtocolDestinationOptions, expected_options));
+}
+
 TEST(Ipv6, AFragmentsPayloadIsNotWalked) {
   // What stands behind a later fragment's header is data, even where it names an extension.
   Bytes rest = {kProtocolDestinationOptions, 0, 0, 8, 0, 0, 0, 1, 0xff, 0xff};

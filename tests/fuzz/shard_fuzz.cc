@@ -57,6 +57,7 @@ struct Flow {
   SeqNum shard_next;
   SeqNum shard_expects{1'000};
   uint32_t tsval = 0;
+  uint32_t echo = 0;  // the shard's last
 };
 
 const wire::IpAddress kOurs4 = *wire::IpAddress::Parse("10.77.0.1");
@@ -99,11 +100,17 @@ class Harness {
     config.max_time_wait = 4;
     config.max_neighbours = 4;
     config.max_send_records = 64;
+    config.reassembly.max_datagrams = 3;
+    config.reassembly.max_per_source = 2;
+    config.reassembly.max_fragments = 12;
+    config.reassembly.max_cost = 32 * 1024;
+    config.reassembly.max_source_cost = 24 * 1024;
     config.tcp.timestamps = (bits & 1) == 0;
     config.tcp.sack = (bits & 2) == 0;
     config.tcp.window_scale = (bits & 4) == 0;
     config.tcp.receive_buffer = (bits & 8) == 0 ? 64 * 1024 : 3'000;
     config.tcp.send_buffer = 16 * 1024;
+    config.syn_cookies = (bits & 32) == 0 ? stack::SynCookies::kPastBacklog : stack::SynCookies::kAlways;
     config.closed_ports = (bits & 16) == 0 ? stack::PortPolicy::kRefuse : stack::PortPolicy::kSilent;
     return config;
   }
@@ -129,10 +136,62 @@ class Harness {
         Deliver(std::move(frame));
         break;
       }
+      case 3:
+        DeliverInFragments(flows_[op / 8 % kFlows].ipv6, Segment(flows_[op / 8 % kFlows]));
+        break;
       default:
         Deliver(Segment(flows_[op / 8 % kFlows]));
         break;
     }
+  }
+
+  // A frame cut up: its pieces may be lost, come twice, lie about where they belong or be damaged.
+  void DeliverInFragments(bool ipv6, const std::vector<uint8_t>& frame) {
+    const size_t before = 14 + (ipv6 ? wire::kIpv6Header : wire::kIpv4MinHeader);
+    const size_t piece = 8 * (1 + in_.U8() % 32);
+    const uint8_t id = in_.U8() % 4;
+    for (size_t at = before; at < frame.size(); at += piece) {
+      const uint8_t fate = in_.U8();
+      const size_t length = std::min(piece, frame.size() - at);
+      const bool more = (at + length < frame.size()) != (fate % 32 == 9);
+      size_t offset = at - before;
+      if (fate % 32 == 8) offset += 8 * (in_.U8() % 64);
+      const std::vector<uint8_t> cut = Fragment(ipv6, frame, {frame.data() + at, length}, offset, more, id);
+      if (fate % 16 != 7) Deliver(cut);
+      if (fate % 16 == 6) Deliver(cut);
+    }
+  }
+
+  std::vector<uint8_t> Fragment(bool ipv6, const std::vector<uint8_t>& whole, std::span<const uint8_t> body,
+                                size_t offset, bool more, uint8_t id) {
+    std::vector<uint8_t> frame(whole.begin(), whole.begin() + 14);
+    const auto field = static_cast<uint16_t>(offset);
+    frame.resize(14 + (ipv6 ? wire::kIpv6Header + wire::kIpv6FragmentHeader : wire::kIpv4MinHeader));
+    if (ipv6) {
+      const auto length = static_cast<uint16_t>(wire::kIpv6FragmentHeader + body.size());
+      uint8_t* header = frame.data() + 14 +
+                        wire::WriteIpv6({.src = kPeer6,
+                                         .dst = kOurs6,
+                                         .payload_length = length,
+                                         .hop_limit = 64,
+                                         .protocol = wire::kProtocolFragment},
+                                        frame.data() + 14);
+      header[0] = wire::kProtocolTcp;
+      wire::StoreBe16(header + 2, static_cast<uint16_t>((field & 0xfff8) | (more ? 1 : 0)));
+      header[7] = id;
+    } else {
+      wire::WriteIpv4({.src = kPeer4,
+                       .dst = kOurs4,
+                       .total_length = static_cast<uint16_t>(wire::kIpv4MinHeader + body.size()),
+                       .identification = id,
+                       .fragment_offset = field,
+                       .more_fragments = more,
+                       .ttl = 64,
+                       .protocol = wire::kProtocolTcp},
+                      frame.data() + 14);
+    }
+    frame.insert(frame.end(), body.begin(), body.end());
+    return frame;
   }
 
   wire::TcpOptions Options(Flow& flow) {
@@ -146,6 +205,7 @@ class Harness {
     options.has_timestamp = (bits & 16) != 0;
     flow.tsval += static_cast<uint32_t>(in_.Near());
     options.tsval = flow.tsval;
+    options.tsecr = flow.echo;
     if ((bits & 32) != 0) {
       options.sack_count = static_cast<uint8_t>(1 + in_.U8() % 3);
       for (size_t i = 0; i < options.sack_count; ++i) {
@@ -271,6 +331,7 @@ class Harness {
       const uint32_t length = static_cast<uint32_t>(frame.size() - offset - tcp.data_offset) +
                               ((tcp.flags & (wire::kSyn | wire::kFin)) != 0 ? 1 : 0);
       flow.shard_next = tcp.seq + length;
+      if (options.has_timestamp) flow.echo = options.tsval;
       if ((tcp.flags & wire::kAck) != 0) flow.shard_expects = tcp.ack;
     }
   }
@@ -311,6 +372,7 @@ class Harness {
       Broken("the counters do not add up");
     const stack::ShardUsage usage = shard_->usage();
     if (usage.connections + usage.half_open + usage.time_wait != 0) Broken("something outlived the end");
+    if (usage.fragments != 0) Broken("fragments outlived the end");
     if (usage.send_records + usage.cold_states != 0) Broken("records or cold states leak");
     shard_.reset();
     if (pool_.outstanding() != 0) Broken("buffers leak");

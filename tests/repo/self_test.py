@@ -16,8 +16,10 @@ import unittest
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.dirname(HERE)]
 
+import drop_reasons  # noqa: E402
 import layering  # noqa: E402
 import purity  # noqa: E402
+import rfc9293  # noqa: E402
 import sizes  # noqa: E402
 import tally  # noqa: E402
 import words  # noqa: E402
@@ -218,6 +220,55 @@ class WordsTest(CheckTest):
     def test_a_header_that_nobody_includes(self):
         self.write("lib/base/b.h", "\n")
         self.assert_fails("lib/base/b.h: nothing includes", words.check, self.root)
+
+
+class Rfc9293Test(CheckTest):
+    LAST = {"MUST": 2}
+    GOOD = "MUST-1\tMUST\t3.1\tWindow\tA.B grid:rst script:a.pkt interop:echo\nMUST-2\tMUST NOT\t3.1\tSum\tA.C\n"
+
+    def setUp(self):
+        super().setUp()
+        self.write("lib/tcp/a_test.cc", "TEST(A, B) {}\nTEST_P(A, C) {}\n// TEST(A, D)\n")
+        self.write("lib/tcp/state_grid_table_for_test.h", "rst rst_next | CLOSED | =\n")
+        self.write("tests/script/a.pkt", "\n")
+        self.write("tests/interop/cases_a.py", "@case(timeout=3)\ndef echo(lab):\n    pass\n")
+
+    def table(self, text):
+        self.write("tests/repo/rfc9293.tsv", "# heading\nid\tstrength\n" + text)
+
+    def test_a_full_table_passes(self):
+        self.table(self.GOOD)
+        self.assert_passes(rfc9293.check, self.root, self.LAST)
+
+    def test_a_must_without_a_test(self):
+        self.table(self.GOOD.replace("A.C", "-\tbecause"))
+        self.assert_fails("MUST-2: no test holds this MUST", rfc9293.check, self.root, self.LAST)
+
+    def test_a_test_that_is_not_there(self):
+        for wrong in ("A.D", "grid:syn", "script:b.pkt", "interop:nothing", "A"):
+            self.table(self.GOOD.replace("A.C", wrong))
+            self.assert_fails("no such test in the tree: " + wrong, rfc9293.check, self.root, self.LAST)
+
+    def test_an_id_that_is_missing(self):
+        self.table(self.GOOD.splitlines()[0] + "\n")
+        self.assert_fails("MUST-2 is missing", rfc9293.check, self.root, self.LAST)
+
+    def test_what_is_no_must_needs_a_test_or_a_reason(self):
+        self.table(self.GOOD + "MAY-1\tMAY\t3.1\tX\t-\n")
+        self.assert_fails("MAY-1: neither", rfc9293.check, self.root, self.LAST)
+        self.table(self.GOOD + "MAY-1\tMAY\t3.1\tX\t-\tnot wanted\n")
+        self.assert_passes(rfc9293.check, self.root, self.LAST)
+
+
+class DropReasonsTest(CheckTest):
+    def test_a_reason_that_is_given_and_not_provoked(self):
+        self.write("lib/base/drop_reason.h", '#define R(X) \\\n  X(kOne, "one", "") \\\n  X(kTwo, "two", "") \\\n  X(kNever, "never", "")\n')
+        self.write("lib/tcp/a.cc", "Drop(kOne); Drop(kTwo);  // kNever\n")
+        self.write("lib/tcp/a_test.cc", "DropReason::kOne\n// kTwo\n")
+        self.assert_fails("no test provokes kTwo (two)", drop_reasons.check, self.root)
+        self.assertNotIn("kNever", self.verdict(drop_reasons.check, self.root)[1])
+        self.write("tests/interop/cases_a.py", 'drops["two"]\n')
+        self.assert_passes(drop_reasons.check, self.root)
 
 
 class TallyTest(CheckTest):

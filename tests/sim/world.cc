@@ -23,6 +23,7 @@ wire::IpAddress AddressOf(int host, bool ipv6) {
 stack::ShardConfig ConfigOf(int host, const WorldOptions& options, const tcp::TcpConfig& tcp) {
   stack::ShardConfig config;
   config.tcp = tcp;
+  config.syn_cookies = options.syn_cookies;
   stack::InterfaceConfig interface;
   interface.mac = *wire::MacAddress::Parse(host == 0 ? "02:00:00:00:00:02" : "02:00:00:00:00:01");
   interface.mtu = options.mtu;
@@ -397,6 +398,7 @@ void World::CheckEnd() {
     }
     const stack::ShardCounters& counters = hosts_[host]->shard->counters();
     outcome_.retransmitted += counters.retransmitted_segments;
+    outcome_.by_cookie += counters.syn_cookies_accepted;
     if (counters.rx_frames != counters.rx_consumed + counters.drops.total())
       Fail(who + "'s counters do not add up");
   }

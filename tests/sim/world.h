@@ -37,6 +37,7 @@ struct WorldOptions {
   bool impair = true;  // draw the link's faults from the seed, instead of `link`
   uint16_t mtu = 1500;
   tcp::TcpConfig tcp;
+  stack::SynCookies syn_cookies = stack::SynCookies::kPastBacklog;
   bool lying_server = false;  // the server damages the first octet of each echo: the checker must notice
   bool random_tcp = true;     // draw options and buffer sizes from the seed
 };
@@ -50,6 +51,7 @@ struct Outcome {
   uint32_t completed = 0;
   uint32_t aborted = 0;
   uint32_t unreachable = 0;
+  uint64_t by_cookie = 0;      // connections the server made of SYN cookies
   uint64_t retransmitted = 0;  // segments, by both hosts
   Duration virtual_time;
 };

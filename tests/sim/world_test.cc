@@ -31,6 +31,37 @@ TEST(World, TheFastPathChangesNothing) {
   }
 }
 
+// The server keeps nothing of a handshake: whatever the link loses, repeats and reorders, and whatever
+// options the client has, the streams are exact.
+TEST(World, EveryStreamIsExactWithCookiesAlone) {
+  uint64_t by_cookie = 0;
+  for (uint64_t seed = 1; seed <= kSeeds / 2; ++seed) {
+    const Outcome outcome =
+        World({.seed = seed, .ipv6 = seed % 2 == 0, .syn_cookies = stack::SynCookies::kAlways}).Run();
+    ASSERT_EQ(outcome.failure, "") << "seed " << seed;
+    by_cookie += outcome.by_cookie;
+  }
+  EXPECT_GT(by_cookie, kSeeds);
+}
+
+TEST(World, CookiesAndEveryCombinationOfOptions) {
+  for (unsigned bits = 0; bits < 8; ++bits) {
+    WorldOptions options{
+        .seed = 7, .connections = 4, .impair = false, .syn_cookies = stack::SynCookies::kAlways};
+    options.random_tcp = false;
+    options.tcp.timestamps = (bits & 1) != 0;
+    options.tcp.sack = (bits & 2) != 0;
+    options.tcp.window_scale = (bits & 4) != 0;
+    for (const bool ipv6 : {false, true}) {
+      options.ipv6 = ipv6;
+      const Outcome outcome = World(options).Run();
+      EXPECT_EQ(outcome.failure, "") << bits;
+      EXPECT_EQ(outcome.by_cookie, 4u);
+      EXPECT_EQ(outcome.retransmitted, 0u);
+    }
+  }
+}
+
 TEST(World, ADeadLinkCompletesNothing) {
   WorldOptions options{.seed = 5, .link = {.loss_ppm = 1'000'000}, .impair = false};
   const Outcome outcome = World(options).Run();
