@@ -99,7 +99,7 @@ bool Shard::Impl::SendSynAck(const HalfOpen& entry, uint32_t tsval) {
   const uint32_t neighbour = NeighbourTowards(entry.key.remote);
   if (neighbour == kNoSlot) return false;
   wire::TcpOptions options = SynAckOptions(entry, MssOf(entry, neighbours[neighbour].interface),
-                                           tcp::ReceiveScale(ReceiveBufferOf(entry)));
+                                           tcp::ReceiveScale(ReceiveBufferOf(entry), config.tcp));
   options.tsval = tsval;
   SendTcpControl(entry.key, neighbour,
                  {.flags = wire::kSyn | wire::kAck,
@@ -120,7 +120,7 @@ void Shard::Impl::SendHalfOpenAck(const HalfOpen& entry) {
     options.tsecr = entry.ts_recent;
   }
   uint32_t window = SynWindow(ReceiveBufferOf(entry));
-  if (entry.peer_scale >= 0) window >>= tcp::ReceiveScale(ReceiveBufferOf(entry));
+  if (entry.peer_scale >= 0) window >>= tcp::ReceiveScale(ReceiveBufferOf(entry), config.tcp);
   SendTcpControl(entry.key, neighbour,
                  {.flags = wire::kAck,
                   .seq = entry.snd_nxt(),

@@ -38,7 +38,10 @@ void Shard::SetQuickAck(ConnHandle handle, bool on) {
 
 void Shard::SetReceiveBuffer(ConnHandle handle, uint32_t octets, Instant now) {
   impl_->now = now;
-  if (Slot* slot = impl_->Live(handle); slot != nullptr) slot->conn.rcv_limit = octets;
+  Slot* slot = impl_->Live(handle);
+  if (slot == nullptr) return;
+  slot->conn.rcv_limit = octets;
+  slot->conn.Clear(tcp::kAutotune);
 }
 
 void Shard::SetCongestion(ConnHandle handle, tcp::CongestionAlgorithm algorithm) {

@@ -124,7 +124,7 @@ uint32_t Advance(const Context& ctx, const SegmentView& segment) {
 void TellOfSendRoom(const Context& ctx) {
   Connection& conn = ctx.conn;
   const uint32_t used = conn.snd_una.DistanceTo(conn.snd_end);
-  if (FinAcked(conn) || used <= ctx.config().send_buffer / 3 * 2) {
+  if (FinAcked(conn) || used <= SendLimit(conn, ctx.env) / 3 * 2) {
     conn.Clear(kWritableOwed);
     ctx.effects.events |= kEventWritable;
   }

@@ -58,7 +58,8 @@ void StopKeepalive(Connection& conn, Environment& env) {
 uint32_t SendRoom(const Connection& conn, const Environment& env) {
   if (!StreamOpenForSending(conn)) return 0;
   const uint32_t used = conn.snd_una.DistanceTo(conn.snd_end);
-  return used >= env.config->send_buffer ? 0 : env.config->send_buffer - used;
+  const uint32_t limit = SendLimit(conn, env);
+  return used >= limit ? 0 : limit - used;
 }
 
 uint32_t AskSendRoom(Connection& conn, const Environment& env) {
@@ -87,7 +88,7 @@ SendResult Send(Connection& conn, Environment& env, BufferChain& data, Instant, 
   return took || data.empty() ? SendResult::kOk : SendResult::kNoRoom;
 }
 
-uint32_t Receive(Connection& conn, Environment&, uint32_t max_octets, Instant, BufferChain& out,
+uint32_t Receive(Connection& conn, Environment& env, uint32_t max_octets, Instant now, BufferChain& out,
                  Effects& effects) {
   uint32_t moved = 0;
   while (Buffer* front = RingFront(conn.rx_tail)) {
@@ -98,6 +99,13 @@ uint32_t Receive(Connection& conn, Environment&, uint32_t max_octets, Instant, B
   }
   if (moved == 0) return 0;
   conn.rcv_queued -= moved;
+  // Who takes less than a segment at a time is not held back by the window, nor worth a look at the cold
+  // state.
+  if (moved >= conn.mss && conn.Is(kAutotune)) {
+    conn.rcv_limit =
+        (*env.cold)[conn.cold].receive_tuner.OnRead(conn.rcv_nxt - conn.rcv_queued, now, conn.rtt.srtt(),
+                                                    conn.mss, conn.rcv_limit, env.config->receive_buffer_max);
+  }
   NoteWindowOpened(conn, effects);
   return moved;
 }

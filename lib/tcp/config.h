@@ -39,8 +39,12 @@ struct TcpConfig {
   uint8_t initial_window_segments = 10;  // RFC 6928
   CongestionAlgorithm congestion = CongestionAlgorithm::kCubic;
 
-  uint32_t receive_buffer = 256 * 1024;  // octets offered as window at the most
+  uint32_t receive_buffer = 256 * 1024;  // octets offered as window, before tuning
   uint32_t send_buffer = 256 * 1024;     // octets accepted from the application before it has to wait
+  // How far autotune.h may take them; not more than the above: not at all. Off here, so that a test sees what
+  // it sets.
+  uint32_t receive_buffer_max = 0;
+  uint32_t send_buffer_max = 0;
 
   bool timestamps = true;    // RFC 7323
   bool sack = true;          // RFC 2018

@@ -26,6 +26,7 @@ bool AllocateCold(Connection& conn, Environment& env, const OpenParams& params, 
   conn.snd_una = conn.snd_nxt = params.iss;
   conn.snd_end = params.iss + 1;
   if (env.config->nodelay) conn.Set(kNoDelay);
+  if (TunesReceiveBuffer(conn.rcv_limit, *env.config)) conn.Set(kAutotune);
   ColdState& state = (*env.cold)[cold];
   state.iss = params.iss;
   state.started_at = now;
@@ -41,7 +42,9 @@ uint16_t EffectiveMss(const Connection& conn, const ColdState& cold) {
 
 }  // namespace
 
-uint8_t ReceiveScale(uint32_t octets) { return WindowShiftFor(octets); }
+uint8_t ReceiveScale(uint32_t octets, const TcpConfig& config) {
+  return WindowShiftFor(TunesReceiveBuffer(octets, config) ? config.receive_buffer_max : octets);
+}
 
 bool OpenActive(Connection& conn, Environment& env, const OpenParams& params, Instant now) {
   if (!AllocateCold(conn, env, params, now)) return false;
@@ -74,7 +77,9 @@ bool OpenPassive(Connection& conn, Environment& env, const PassiveParams& params
   if (params.sack) conn.Set(kUseSack);
   if (params.peer_scale >= 0 && env.config->window_scale) {
     conn.snd_scale = static_cast<uint8_t>(params.peer_scale) & 0xf;
-    conn.rcv_scale = ReceiveScale(conn.rcv_limit) & 0xf;
+    conn.rcv_scale = ReceiveScale(conn.rcv_limit, *env.config) & 0xf;
+  } else {
+    conn.Clear(kAutotune);  // there is no way to tell of more
   }
   conn.mss = EffectiveMss(conn, cold);
   return true;

@@ -18,6 +18,7 @@
 #include "base/slot_pool.h"
 #include "base/token_bucket.h"
 #include "tcp/ack_policy.h"
+#include "tcp/autotune.h"
 #include "tcp/challenge_limit.h"
 #include "tcp/config.h"
 #include "tcp/congestion.h"
@@ -38,22 +39,22 @@ namespace tern::tcp {
 
 // Bits of Connection::flags.
 enum ConnectionFlags : uint16_t {
-  kUseTimestamps = 1 << 0,    // RFC 7323, agreed in the handshake
-  kUseSack = 1 << 1,          // RFC 2018, agreed in the handshake
-  kNoDelay = 1 << 2,          // Nagle off
-  kFinQueued = 1 << 3,        // the application ended its stream: FIN follows snd_end
-  kFinReceived = 1 << 4,      // the peer's FIN was reached in order
-  kForceResend = 1 << 5,      // one retransmission goes out whatever the windows say
-  kSynPending = 1 << 6,       // SYN (or SYN-ACK) is to be sent
-  kProbePending = 1 << 7,     // a zero-window probe is to be sent
-  kWritableOwed = 1 << 8,     // a send was cut short; tell when there is room
-  kAppClosed = 1 << 9,        // the application let go: nobody will read
-  kConnectedTold = 1 << 10,   // kEventConnected was given
-  kPersisting = 1 << 11,      // the retransmission deadline is the persist timer's
-  kInTransmitList = 1 << 12,  // for the shard: already in its list of connections to drain
-  kActiveOpen = 1 << 13,      // we sent the first SYN
-  kCork = 1 << 14,            // hold back short segments until told otherwise
-  kSlowPathOnly = 1 << 15,    // cold state matters: out-of-order data, duplicates, loss, back-off, persist
+  kUseTimestamps = 1 << 0,   // RFC 7323, agreed in the handshake
+  kUseSack = 1 << 1,         // RFC 2018, agreed in the handshake
+  kNoDelay = 1 << 2,         // Nagle off
+  kFinQueued = 1 << 3,       // the application ended its stream: FIN follows snd_end
+  kFinReceived = 1 << 4,     // the peer's FIN was reached in order
+  kForceResend = 1 << 5,     // one retransmission goes out whatever the windows say
+  kSynPending = 1 << 6,      // SYN (or SYN-ACK) is to be sent
+  kProbePending = 1 << 7,    // a zero-window probe is to be sent
+  kWritableOwed = 1 << 8,    // a send was cut short; tell when there is room
+  kAppClosed = 1 << 9,       // the application let go: nobody will read
+  kConnectedTold = 1 << 10,  // kEventConnected was given
+  kPersisting = 1 << 11,     // the retransmission deadline is the persist timer's
+  kAutotune = 1 << 12,       // rcv_limit follows the path: nobody set it for this connection
+  kActiveOpen = 1 << 13,     // we sent the first SYN
+  kCork = 1 << 14,           // hold back short segments until told otherwise
+  kSlowPathOnly = 1 << 15,   // cold state matters: out-of-order data, duplicates, loss, back-off, persist
 };
 
 // What every segment touches. Zero is CLOSED.
@@ -111,15 +112,17 @@ struct ColdState {
   SackScoreboard scoreboard;
   FastRecovery recovery;
   Reassembly reassembly;
+  ReceiveTuner receive_tuner;
   UrgentReceive urgent_receive;
   UrgentSend urgent_send;
   Buffer* resend_hint = nullptr;  // the send buffer where the last retransmission was found
   uint8_t backoff = 0;            // unanswered retransmissions (or probes) in a row
   uint8_t unanswered = 0;         // of those, since the peer last said anything
   uint8_t syn_tries = 0;
-  bool by_cookie = false;   // for the shard: a SYN cookie opened it
-  uint16_t link_mss = 536;  // what our link takes
-  uint16_t peer_mss = 536;  // RFC 9293 3.7.1: 536 (IPv4) or 1220 (IPv6) unless the peer says
+  uint8_t announced_scale = 0;  // in our SYN
+  bool by_cookie = false;       // for the shard: a SYN cookie opened it
+  uint16_t link_mss = 536;      // what our link takes
+  uint16_t peer_mss = 536;      // RFC 9293 3.7.1: 536 (IPv4) or 1220 (IPv6) unless the peer says
   CloseReason reason = CloseReason::kNone;
   Trouble trouble = Trouble::kNone;  // what was reported last
   bool reports_trouble = true;
@@ -177,8 +180,12 @@ bool OpenActive(Connection& conn, Environment& env, const OpenParams& params, In
 // left.
 bool OpenPassive(Connection& conn, Environment& env, const PassiveParams& params, Instant now);
 
-// The window scale shift we announce for a receive buffer of `octets`.
-uint8_t ReceiveScale(uint32_t octets);
+// Whether a receive buffer of `octets` will be tuned: it is the configured one, and there is somewhere to go.
+inline bool TunesReceiveBuffer(uint32_t octets, const TcpConfig& config) {
+  return octets == config.receive_buffer && config.receive_buffer_max > octets && config.window_scale;
+}
+// The window scale shift we announce for a receive buffer of `octets`, with what it may grow to.
+uint8_t ReceiveScale(uint32_t octets, const TcpConfig& config);
 
 // RFC 9293 3.10.7. Takes segment.payload when it keeps it. REQUIRES: state is not kClosed.
 void OnSegment(Connection& conn, Environment& env, SegmentView& segment, Instant now, Effects& effects);
@@ -209,6 +216,10 @@ enum class SendResult : uint8_t {
   kNoRoom,   // nothing taken; kEventWritable will follow
   kNotOpen,  // no stream yet, or the application ended it (EPIPE)
 };
+// Octets the send buffer holds at the most, now.
+inline uint32_t SendLimit(const Connection& conn, const Environment& env) {
+  return SendBufferFor(conn.cwnd, env.config->send_buffer, env.config->send_buffer_max);
+}
 // Octets the send buffer still takes.
 uint32_t SendRoom(const Connection& conn, const Environment& env);
 // As SendRoom; asked when the answer is zero, it promises kEventWritable for when there is room again.

@@ -108,7 +108,7 @@ void Pair::ServerHandshake(const WireSegment& segment) {
     answer.options.mss = link_mss;
     answer.options.sack_permitted = config.sack && segment.options.sack_permitted;
     answer.options.has_wscale = config.window_scale && segment.options.has_wscale;
-    answer.options.wscale = ReceiveScale(config.receive_buffer);
+    answer.options.wscale = ReceiveScale(config.receive_buffer, config);
     if (config.timestamps && segment.options.has_timestamp) {
       answer.options.has_timestamp = true;
       answer.options.tsval = TimestampValue(now, server_iss.value());

@@ -18,7 +18,9 @@ void AgreeOnOptions(const Context& ctx, const SegmentView& syn) {
   }
   if (ctx.config().window_scale && options.has_wscale) {
     conn.snd_scale = options.wscale & 0xf;
-    conn.rcv_scale = ReceiveScale(conn.rcv_limit) & 0xf;
+    conn.rcv_scale = cold.announced_scale & 0xf;
+  } else {
+    conn.Clear(kAutotune);  // there is no way to tell of more
   }
   // RFC 7323 2.2: the window of a segment with SYN is never scaled.
   conn.snd_wnd = syn.window;

@@ -102,7 +102,9 @@ bool EmitSyn(Connection& conn, Environment& env, Instant now, SegmentOut& out) {
   out.options.mss = cold.link_mss;
   out.options.sack_permitted = answers ? conn.Is(kUseSack) : config.sack;
   out.options.has_wscale = answers ? conn.rcv_scale != 0 || conn.snd_scale != 0 : config.window_scale;
-  out.options.wscale = ReceiveScale(conn.rcv_limit);
+  // What the first SYN said holds, whatever becomes of the buffer meanwhile.
+  if (cold.syn_tries == 0) cold.announced_scale = ReceiveScale(conn.rcv_limit, config);
+  out.options.wscale = cold.announced_scale;
   if (answers ? conn.Is(kUseTimestamps) : config.timestamps) AddTimestamp(conn, now, out.options);
   out.retransmission = cold.syn_tries > 0;
   if (cold.syn_tries < UINT8_MAX) ++cold.syn_tries;

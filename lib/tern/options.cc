@@ -133,6 +133,12 @@ absl::Status SetTcp(const Options& options, tcp::TcpConfig& tcp) {
   }
   tcp.receive_buffer = options.receive_buffer;
   tcp.send_buffer = options.send_buffer;
+  for (const auto& [name, size] : {std::pair("receive_buffer_max", options.receive_buffer_max),
+                                   std::pair("send_buffer_max", options.send_buffer_max)}) {
+    if (size > (1u << 30)) return Bad(name, absl::StrCat(size), "at most 1 GiB");
+  }
+  tcp.receive_buffer_max = options.receive_buffer_max;
+  tcp.send_buffer_max = options.send_buffer_max;
   // Beyond this the waits have grown to hours.
   if (options.synack_retries > 15)
     return Bad("synack_retries", absl::StrCat(options.synack_retries), "0 to 15");

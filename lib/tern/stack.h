@@ -92,13 +92,17 @@ struct Options {
   uint32_t max_connections = 65'536;     // of one worker
   uint32_t receive_buffer = 256 * 1024;  // window offered, of one connection
   uint32_t send_buffer = 256 * 1024;     // taken from the application and not acknowledged, of one connection
-  std::string congestion = "cubic";      // or "newreno"
-  bool nodelay = false;                  // true: no Nagle unless a connection asks for it
-  uint16_t ttl = 64;                     // TTL or hop limit of TCP segments, 1 to 255
-  uint16_t dscp = 0;                     // Diffserv code point of TCP segments, 0 to 63
-  bool timestamps = true;                // RFC 7323
-  bool sack = true;                      // RFC 2018
-  bool window_scale = true;              // RFC 7323
+  // How far each connection's may grow when its path takes more. Not above the size itself: it stays as it
+  // is.
+  uint32_t receive_buffer_max = 6 * 1024 * 1024;
+  uint32_t send_buffer_max = 4 * 1024 * 1024;
+  std::string congestion = "cubic";  // or "newreno"
+  bool nodelay = false;              // true: no Nagle unless a connection asks for it
+  uint16_t ttl = 64;                 // TTL or hop limit of TCP segments, 1 to 255
+  uint16_t dscp = 0;                 // Diffserv code point of TCP segments, 0 to 63
+  bool timestamps = true;            // RFC 7323
+  bool sack = true;                  // RFC 2018
+  bool window_scale = true;          // RFC 7323
 
   IdlePolicy idle = IdlePolicy::kAdaptive;
   std::chrono::nanoseconds idle_spin = std::chrono::microseconds(50);

@@ -112,6 +112,10 @@ void AddTcpKeys(ConfigTable& table, Options* options) {
   AddSizeKey(table, "receive_buffer", &options->receive_buffer, "window offered to a peer");
   AddSizeKey(table, "send_buffer", &options->send_buffer,
              "data taken and not acknowledged, of one connection");
+  AddSizeKey(table, "receive_buffer_max", &options->receive_buffer_max,
+             "how far a connection's receive_buffer grows when its path takes more");
+  AddSizeKey(table, "send_buffer_max", &options->send_buffer_max,
+             "how far a connection's send_buffer grows when its path takes more");
   table.AddChoice<std::string>("congestion", &options->congestion,
                                {{"cubic", "cubic"}, {"newreno", "newreno"}},
                                "congestion control (RFC 9438, RFC 5681)");

@@ -51,6 +51,8 @@ tcp::TcpConfig DrawTcp(Prng& prng, tcp::TcpConfig tcp) {
   tcp.congestion = prng.Below(2) != 0 ? tcp::CongestionAlgorithm::kCubic : tcp::CongestionAlgorithm::kNewReno;
   tcp.receive_buffer = 2'048u << prng.Below(9);
   tcp.send_buffer = 4'096u << prng.Below(7);
+  if (prng.Below(2) != 0) tcp.receive_buffer_max = tcp.receive_buffer << prng.Below(6);
+  if (prng.Below(2) != 0) tcp.send_buffer_max = tcp.send_buffer << prng.Below(6);
   return tcp;
 }
 
