@@ -185,7 +185,10 @@ void TakeAck(const Context& ctx, const SegmentView& segment) {
   // RFC 6675 2: with SACK a duplicate is what brings new information; without it, what RFC 5681 2 describes.
   const bool evidence = conn.Is(kUseSack) ? sacked.newly_sacked != 0 : duplicate;
   if (evidence && !conn.records.empty()) OnDuplicate(ctx);
-  if (advances) RestartTimer(ctx);
+  if (advances) {
+    RestartTimer(ctx);
+    NoteAllAcked(ctx);
+  }
   if (was_slow || conn.Is(kSlowPathOnly)) {
     ctx.effects.transmit = true;
     RefreshSlowPath(ctx);

@@ -127,6 +127,24 @@ void Terminate(Connection& conn, CloseReason reason, Effects& effects) {
   effects.reason = reason;
 }
 
+// RFC 6298 5.7: with a SYN lost and no sample, data begins with a timeout of three seconds at the least.
+Duration RtoWithoutSample(const Connection& conn, const Environment& env, RtoLimits limits,
+                          unsigned backoff) {
+  constexpr Duration kAfterLostSyn = Duration::Seconds(3);
+  const bool opening = conn.state == State::kSynSent || conn.state == State::kSynReceived;
+  if (!opening && conn.cold != kNoSlot && (*env.cold)[conn.cold].syn_tries > 1) {
+    limits.initial = std::max(limits.initial, kAfterLostSyn);
+  }
+  return conn.rtt.Rto(limits, backoff);
+}
+
+void RestartAfterIdle(Connection& conn, const Environment& env, Instant now) {
+  ColdState& cold = (*env.cold)[conn.cold];
+  if (now - cold.idle_since <= CurrentRto(conn, env)) return;
+  conn.cwnd =
+      OnIdleRestart(cold.congestion, conn.cwnd, InitialWindow(conn.mss, env.config->initial_window_segments));
+}
+
 void RefreshSlowPath(const Context& ctx) {
   Connection& conn = ctx.conn;
   ColdState& cold = ctx.cold();

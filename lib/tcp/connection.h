@@ -108,6 +108,7 @@ struct ColdState {
   uint32_t snd_wnd_max = 0;  // largest window the peer ever offered
   Instant syn_sent_at;
   Instant started_at;
+  Instant idle_since;  // when the last octet in flight was acknowledged, as far as anybody will ask
   CongestionState congestion;
   SackScoreboard scoreboard;
   FastRecovery recovery;

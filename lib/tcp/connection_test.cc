@@ -375,9 +375,18 @@ TEST(Reset, OnlyAtRcvNxtOtherwiseChallenged) {
 TEST(Reset, SynOnAnEstablishedConnectionIsChallenged) {
   Pair pair;
   Establish(pair);
-  pair.Inject(pair.server, {.seq = pair.server.conn.rcv_nxt, .flags = wire::kSyn});
-  EXPECT_EQ(pair.server.conn.state, State::kEstablished);
-  EXPECT_EQ(pair.log.back().flags, wire::kAck);
+  for (const bool timestamp : {true, false}) {
+    // A peer that restarted may offer other options than before.
+    WireSegment syn{.seq = pair.server.conn.rcv_nxt, .flags = wire::kSyn};
+    syn.options.has_timestamp = timestamp;
+    syn.options.tsval = pair.server.conn.ts_recent;
+    const size_t before = pair.log.size();
+    pair.Inject(pair.server, syn);
+    EXPECT_EQ(pair.server.conn.state, State::kEstablished);
+    ASSERT_EQ(pair.log.size(), before + 1) << timestamp;
+    EXPECT_EQ(pair.log.back().flags, wire::kAck);
+    EXPECT_EQ(pair.log.back().ack, pair.server.conn.rcv_nxt);
+  }
 }
 
 // A probe has put SND.NXT beyond the window: what we then say must still be acceptable to the peer.
@@ -457,6 +466,38 @@ TEST(InitialWindow, TenSegments) {
   Establish(pair);
   pair.Write(pair.client, Pattern(0, 40 * 1'448));
   EXPECT_EQ(DataSent(pair, true).size(), 10u);
+}
+
+// RFC 5681 4.1.
+TEST(IdleRestart, AfterAPauseTheInitialWindowAgain) {
+  Pair pair;
+  Establish(pair);
+  ASSERT_TRUE(pair.Transfer(pair.client, pair.server, 400'000, Duration::Seconds(20)));
+  ASSERT_GT(pair.client.conn.cwnd, 40u * 1'448);
+  const size_t before = DataSent(pair, true).size();
+  pair.Write(pair.client, Pattern(0, 40 * 1'448));
+  EXPECT_EQ(DataSent(pair, true).size() - before, 40u) << "no pause, the whole window";
+  pair.RunFor(Duration::Seconds(5));
+  pair.Write(pair.client, Pattern(0, 40 * 1'448));
+  EXPECT_EQ(DataSent(pair, true).size() - before, 50u);
+  pair.RunFor(Duration::Seconds(5));
+  EXPECT_EQ(DataSent(pair, true).size() - before, 80u);
+}
+
+// RFC 6298 5.7.
+TEST(Handshake, AfterALostSynDataWaitsThreeSecondsForItsAck) {
+  TcpConfig config;
+  config.timestamps = false;
+  Pair pair(config, config);
+  pair.drop = [](const WireSegment& s) { return s.from_client && (s.number == 1 || !s.payload.empty()); };
+  pair.Connect();
+  pair.RunFor(Duration::Millis(1'500));
+  ASSERT_EQ(pair.client.conn.state, State::kEstablished);
+  pair.Write(pair.client, Pattern(0, 10));
+  pair.RunFor(Duration::Millis(2'990));
+  EXPECT_EQ(DataSent(pair, true).size(), 1u);
+  pair.RunFor(Duration::Millis(20));
+  EXPECT_EQ(DataSent(pair, true).size(), 2u);
 }
 
 // Random loss in both directions, with and without each option, and the fast path on and off.

@@ -42,6 +42,7 @@ void TakePlainAck(const Context& ctx, const SegmentView& segment) {
     if (!conn.records.empty()) StartRetransmitTimer(conn, ctx.env, ctx.now);
   }
   if (flight_before >= conn.cwnd / 2) GrowWindow(ctx, flight_before, delivered);
+  NoteAllAcked(ctx);
 }
 
 void RunFastPath(const Context& ctx, SegmentView& segment) {

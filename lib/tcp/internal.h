@@ -68,6 +68,7 @@ inline ReceiveWindow WindowState(const Connection& conn) {
           .rmss = conn.mss,
           .shift = conn.rcv_scale};
 }
+Duration RtoWithoutSample(const Connection& conn, const Environment& env, RtoLimits limits, unsigned backoff);
 // The timeout in force, back-off included.
 inline Duration CurrentRto(const Connection& conn, const Environment& env) {
   const TcpConfig& config = *env.config;
@@ -76,6 +77,8 @@ inline Duration CurrentRto(const Connection& conn, const Environment& env) {
                          .initial = config.rto_initial,
                          .granularity = Duration::Nanos(int64_t{1} << Deadline::kShift)};
   const unsigned backoff = conn.Is(kSlowPathOnly) ? (*env.cold)[conn.cold].backoff : 0;
+  if (!conn.rtt.has_sample()) [[unlikely]]
+    return RtoWithoutSample(conn, env, limits, backoff);
   return conn.rtt.Rto(limits, backoff);
 }
 // RFC 6298 5.1.
@@ -116,6 +119,16 @@ inline void UpdateSendWindow(const Context& ctx, const SegmentView& segment) {
   conn.snd_wnd = window;
   if (opened) OnWindowOpened(ctx);
 }
+// A cwnd that the connection has grown beyond its first one says little after a pause (RFC 5681 4.1): when
+// nothing is in flight any more, the moment is noted, and when sending begins again the pause is judged. Both
+// are for whoever has grown so far only, which small messages never do.
+inline bool HasGrown(const Connection& conn, const Environment& env) {
+  return conn.cwnd > uint32_t{conn.mss} * env.config->initial_window_segments;
+}
+inline void NoteAllAcked(const Context& ctx) {
+  if (ctx.conn.records.empty() && HasGrown(ctx.conn, ctx.env)) ctx.cold().idle_since = ctx.now;
+}
+void RestartAfterIdle(Connection& conn, const Environment& env, Instant now);
 // SND.UNA moves to SEG.ACK. Returns the octets delivered that no SACK had reported before.
 uint32_t Advance(const Context& ctx, const SegmentView& segment);
 // cwnd grows when it was what held sending back before this ACK (RFC 7661 3). `flight_before`: octets then in

@@ -42,9 +42,6 @@ class RttEstimator {
     srtt_us8_ += rtt_us - srtt_us;
   }
 
-  // RFC 6298 5: after several timeouts in a row the path may have changed; the next sample starts afresh.
-  constexpr void Forget() { srtt_us8_ = rttvar_us4_ = 0; }
-
   constexpr bool has_sample() const { return srtt_us8_ != 0; }
   constexpr Duration srtt() const { return Duration::Micros(srtt_us8_ / 8); }
   constexpr Duration rttvar() const { return Duration::Micros(rttvar_us4_ / 4); }

@@ -20,6 +20,9 @@ bool TimestampIsGood(const Context& ctx, const SegmentView& segment) {
   const Connection& conn = ctx.conn;
   if (!conn.Is(kUseTimestamps) || segment.Has(wire::kRst)) return true;
   if (!segment.options.has_timestamp) {
+    // RFC 5961 4.2: a SYN is challenged whatever it carries; a peer that restarted may offer other options
+    // than before.
+    if (segment.Has(wire::kSyn)) return true;
     ctx.effects.Drop(DropReason::kTcpMissingTimestamp);
     return false;
   }

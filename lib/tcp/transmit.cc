@@ -324,6 +324,8 @@ bool EmitKeepalive(Connection& conn, Environment& env, Instant now, SegmentOut& 
 }  // namespace
 
 bool PollTransmit(Connection& conn, Environment& env, Instant now, uint32_t payload_budget, SegmentOut& out) {
+  if (conn.records.empty() && conn.tx_next != nullptr && HasGrown(conn, env)) [[unlikely]]
+    RestartAfterIdle(conn, env, now);
   if (EmitAllThatWaits(conn, env, now, out)) [[likely]]
     return true;
   const bool slow = conn.Is(kSlowPathOnly);
