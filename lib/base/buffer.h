@@ -96,6 +96,8 @@ class BufferPool {
   virtual bool Allocate(std::span<Buffer*> out) = 0;
   // Takes back a list linked by `next`; nullptr is an empty list.
   virtual void Release(Buffer* list) = 0;
+  // Less is left than receiving needs: whoever holds data that nobody reads should stop taking more.
+  virtual bool Tight() const { return false; }
   // Bytes that one buffer of this pool can hold.
   virtual uint32_t buffer_capacity() const = 0;
 };

@@ -93,7 +93,7 @@ namespace tern {
   X(kTcpRstTimeWait, "tcp_rst_time_wait", "RST in TIME-WAIT, which it must not end (RFC 1337)")         \
   X(kTcpDuplicatePayload, "tcp_duplicate_payload", "every octet of the payload was here already")       \
   X(kTcpReassemblyFull, "tcp_reassembly_full", "out-of-order data beyond what may be held")             \
-  X(kTcpReceiveBufferFull, "tcp_receive_buffer_full", "the receive buffer's true cost is used up")      \
+  X(kTcpReceiveBufferFull, "tcp_receive_buffer_full", "packet memory is short and data waits unread")   \
   X(kTcpDataAfterClose, "tcp_data_after_close", "payload after the peer's FIN or after our close")      \
   X(kTcpUserTimeout, "tcp_user_timeout", "the connection gave up before it was delivered")              \
   X(kTcpChallengeLimited, "tcp_challenge_limited", "a challenge ACK that the rate limit held back")     \

@@ -75,6 +75,7 @@ bool Worker::Turn() {
   (last_turn_busy_ ? counts_.busy_cycles : counts_.idle_cycles) += cycles;
   last_turn_tsc_ = clock_.turn_tsc();
 
+  shard_.SetMemoryTight(pool().Tight());
   bool busy = false;
   for (uint16_t i = 0; i < devices_.size(); ++i) busy |= ReceiveFrom(i);
   if (count_ > 1) {

@@ -294,6 +294,10 @@ class Shard {
 
   // Off: every segment takes the long way through lib/tcp. Nothing else may change; tests hold it to that.
   void SetFastPath(bool on);
+  // Whether packet memory runs short (BufferPool::Tight): text is then taken only by connections whose
+  // application has read what came before, and out-of-order data is given up. For each turn; costs nothing
+  // when nothing changes.
+  void SetMemoryTight(bool tight);
 
   const ShardCounters& counters() const;
   ShardUsage usage() const;

@@ -147,6 +147,9 @@ struct Environment {
   ReassemblyPool* ranges = nullptr;
   ChallengeLimit* challenges = nullptr;  // nullptr: only each connection's own limit
   bool fast_path = true;                 // off: every segment takes the long way; the result must be the same
+  // Packet memory runs short: text is taken only where it is next and nothing waits to be read before it.
+  // REQUIRES: fast_path is off meanwhile.
+  bool memory_tight = false;
 };
 
 // What a connection needs to know about its path and its tuple, made by the stack.

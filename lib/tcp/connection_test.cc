@@ -468,6 +468,55 @@ TEST(InitialWindow, TenSegments) {
   EXPECT_EQ(DataSent(pair, true).size(), 10u);
 }
 
+// ---- Packet memory is short ----
+
+void SetTight(Endpoint& end, bool tight) {
+  end.env.memory_tight = tight;
+  end.env.fast_path = !tight;
+}
+
+TEST(MemoryTight, WhoReadsGoesOn) {
+  Pair pair;
+  Establish(pair);
+  SetTight(pair.server, true);
+  EXPECT_TRUE(pair.Transfer(pair.client, pair.server, 100'000, Duration::Seconds(20)));
+  EXPECT_TRUE(pair.server.drops.empty());
+}
+
+TEST(MemoryTight, WhoDoesNotReadIsRefusedAndGetsItLater) {
+  Pair pair;
+  Establish(pair);
+  pair.server.reading = false;
+  SetTight(pair.server, true);
+  pair.Write(pair.client, Pattern(0, 5'000));
+  pair.RunFor(Duration::Seconds(2));
+  EXPECT_EQ(pair.server.conn.rcv_queued, 1'448u) << "the first segment found an empty queue";
+  ASSERT_FALSE(pair.server.drops.empty());
+  EXPECT_EQ(pair.server.drops[0], DropReason::kTcpReceiveBufferFull);
+  SetTight(pair.server, false);
+  pair.server.reading = true;
+  pair.Read(pair.server);
+  pair.RunFor(Duration::Seconds(20));
+  EXPECT_EQ(pair.server.received, Pattern(0, 5'000));
+}
+
+TEST(MemoryTight, WhatIsHeldOutOfOrderGoesFirst) {
+  Pair pair;
+  Establish(pair);
+  pair.drop = [](const WireSegment& s) {
+    return s.from_client && !s.payload.empty() && !s.retransmission && s.seq == SeqNum(1'001);
+  };
+  pair.Write(pair.client, Pattern(0, 3 * 1'448));
+  pair.RunFor(Duration::Millis(15));
+  ASSERT_TRUE((*pair.server.env.cold)[pair.server.conn.cold].reassembly.has_data());
+  SetTight(pair.server, true);
+  pair.Write(pair.client, Pattern(3 * 1'448, 1'448));
+  pair.RunFor(Duration::Millis(11));
+  EXPECT_FALSE((*pair.server.env.cold)[pair.server.conn.cold].reassembly.has_data());
+  pair.RunFor(Duration::Seconds(20));
+  EXPECT_EQ(pair.server.received, Pattern(0, 4 * 1'448)) << "the sender finds out that it was given up";
+}
+
 // RFC 5681 4.1.
 TEST(IdleRestart, AfterAPauseTheInitialWindowAgain) {
   Pair pair;

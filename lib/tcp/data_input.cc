@@ -69,6 +69,20 @@ void TakeOutOfOrder(const Context& ctx, SegmentView& segment, const TrimmedSegme
   DeliverHeld(ctx);
 }
 
+// Packet memory is short. What is held out of order is the first to go (RFC 2018 8 allows it); text is
+// refused where the application does not keep up, so that those who read go on, and ACKs, which free memory,
+// are always heard.
+void RefuseText(const Context& ctx) {
+  Connection& conn = ctx.conn;
+  if (conn.Is(kSlowPathOnly)) {
+    Reassembly& held = ctx.cold().reassembly;
+    held.Shed(*ctx.env.ranges, held.cost(), ctx.effects.released);
+  }
+  ctx.effects.Drop(DropReason::kTcpReceiveBufferFull);
+  OweOwnAck(ctx);
+  RefreshSlowPath(ctx);
+}
+
 }  // namespace
 
 void QueueEarlyText(const Context& ctx, SegmentView& segment) {
@@ -102,6 +116,11 @@ void TakeText(const Context& ctx, SegmentView& segment) {
     ctx.effects.reply = {.wanted = true, .flags = wire::kRst, .seq = ControlSeq(conn)};
     ctx.effects.Drop(DropReason::kTcpDataAfterClose);
     Terminate(conn, CloseReason::kAborted, ctx.effects);
+    return;
+  }
+  if (ctx.env.memory_tight && part.length != 0 && (conn.rcv_queued != 0 || part.seq != conn.rcv_nxt))
+      [[unlikely]] {
+    RefuseText(ctx);
     return;
   }
   const bool nothing_waits = !conn.Is(kSlowPathOnly) || ctx.cold().reassembly.empty();
