@@ -18,6 +18,7 @@ sys.path[:0] = [HERE, os.path.dirname(HERE)]
 
 import drop_reasons  # noqa: E402
 import layering  # noqa: E402
+import paths  # noqa: E402
 import purity  # noqa: E402
 import rfc9293  # noqa: E402
 import sizes  # noqa: E402
@@ -53,6 +54,15 @@ class CheckTest(unittest.TestCase):
     def assert_passes(self, function, *arguments):
         status, said = self.verdict(function, *arguments)
         self.assertEqual(status, 0, said)
+
+
+class PathsTest(CheckTest):
+    def test_what_is_named_has_to_be_there(self):
+        self.write("lib/tcp/a.h", "")
+        self.write("README.md", "See `lib/tcp/a.h`, `lib/tcp/` and `https://example.org/x`.\n")
+        self.assert_passes(paths.check, self.root)
+        self.write("CONTRIBUTING.md", "See `perf/micro/`.\n")
+        self.assert_fails("CONTRIBUTING.md:1: there is no perf/micro/", paths.check, self.root)
 
 
 class LayeringTest(CheckTest):
