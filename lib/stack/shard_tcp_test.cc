@@ -51,7 +51,7 @@ TEST_F(ShardTcpTest, NegotiatesWhatTheSynOffers) {
   const SentFrame synack = TakeOne();
   EXPECT_TRUE(synack.options.has_wscale && synack.options.has_timestamp && synack.options.sack_permitted);
   EXPECT_EQ(synack.options.tsecr, 77u);
-  EXPECT_EQ(synack.options.wscale, tcp::ReceiveScale(config_.tcp.receive_buffer));
+  EXPECT_EQ(synack.options.wscale, tcp::ReceiveScale(config_.tcp.receive_buffer, config_.tcp));
 }
 
 TEST_F(ShardTcpTest, AcceptsEchoesAndCloses) {
