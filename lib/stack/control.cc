@@ -58,7 +58,7 @@ uint32_t Shard::Impl::NeighbourTowards(const wire::IpAddress& destination) {
     counters.tx_drops.Count(DropReason::kNoRoute);
     return kNoSlot;
   }
-  const uint32_t neighbour = neighbours.FindOrAdd(hop->interface, hop->address);
+  const uint32_t neighbour = neighbours.FindOrAdd(hop->interface, hop->address, now);
   if (neighbour == kNoSlot) counters.tx_drops.Count(DropReason::kNeighborTableFull);
   return neighbour;
 }

@@ -26,12 +26,12 @@ uint32_t NeighbourTable::Find(uint16_t interface, const wire::IpAddress& address
   return i;
 }
 
-uint32_t NeighbourTable::FindOrAdd(uint16_t interface, const wire::IpAddress& address) {
+uint32_t NeighbourTable::FindOrAdd(uint16_t interface, const wire::IpAddress& address, Instant now) {
   const uint32_t found = Find(interface, address);
-  return found != kNoSlot ? found : Add(interface, address);
+  return found != kNoSlot ? found : Add(interface, address, now);
 }
 
-uint32_t NeighbourTable::Add(uint16_t interface, const wire::IpAddress& address) {
+uint32_t NeighbourTable::Add(uint16_t interface, const wire::IpAddress& address, Instant now) {
   uint32_t index = entries_.Allocate();
   if (index == kNoSlot && MakeRoom()) index = entries_.Allocate();
   if (index == kNoSlot) return kNoSlot;
@@ -41,6 +41,8 @@ uint32_t NeighbourTable::Add(uint16_t interface, const wire::IpAddress& address)
   uint32_t& head = Head(interface, address);
   n.hash_next = head;
   head = index;
+  // Who asked may not come to use it: it must not stay for ever.
+  Schedule(index, now);
   return index;
 }
 

@@ -81,7 +81,7 @@ class NeighbourTable {
   // kNoSlot when there is none.
   uint32_t Find(uint16_t interface, const wire::IpAddress& address) const;
   // Adds an idle entry when there is none; kNoSlot when the table is full of entries in use.
-  uint32_t FindOrAdd(uint16_t interface, const wire::IpAddress& address);
+  uint32_t FindOrAdd(uint16_t interface, const wire::IpAddress& address, Instant now);
 
   // About to send to it. kAskAll when a question has to go out now; the entry is then kIncomplete.
   NeighbourAction Use(uint32_t index, Instant now);
@@ -115,7 +115,7 @@ class NeighbourTable {
   using TimerList = IntrusiveList<Neighbour, &Neighbour::timer>;
 
   uint32_t& Head(uint16_t interface, const wire::IpAddress& address);
-  uint32_t Add(uint16_t interface, const wire::IpAddress& address);
+  uint32_t Add(uint16_t interface, const wire::IpAddress& address, Instant now);
   bool MakeRoom();
   void Remove(uint32_t index);
   static bool Disposable(const Neighbour& n);

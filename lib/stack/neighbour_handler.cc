@@ -123,7 +123,7 @@ DropReason Shard::Impl::InputNeighborAdvert(RxPacket& p, const wire::IcmpMessage
 
 // Only for hosts that can be on that link.
 void Shard::Impl::MakeEntry(uint16_t interface, const wire::IpAddress& address) {
-  if (addresses.OnLink(interface, address)) neighbours.FindOrAdd(interface, address);
+  if (addresses.OnLink(interface, address)) neighbours.FindOrAdd(interface, address, now);
 }
 
 // kNone when it was of use to us or may be to other workers.

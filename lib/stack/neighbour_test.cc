@@ -31,8 +31,8 @@ class NeighbourTest : public ::testing::Test {
 };
 
 TEST_F(NeighbourTest, AsksThreeTimesASecondApartThenFails) {
-  const uint32_t n = table_.FindOrAdd(0, kHost);
-  EXPECT_EQ(table_.FindOrAdd(0, kHost), n);
+  const uint32_t n = table_.FindOrAdd(0, kHost, At(0));
+  EXPECT_EQ(table_.FindOrAdd(0, kHost, At(0)), n);
   EXPECT_EQ(table_.Use(n, At(0)), NeighbourAction::kAskAll);
   EXPECT_EQ(table_.Use(n, At(1)), NeighbourAction::kNone);
   EXPECT_FALSE(table_[n].usable());
@@ -49,7 +49,7 @@ TEST_F(NeighbourTest, AsksThreeTimesASecondApartThenFails) {
 
 TEST_F(NeighbourTest, AnAnswerMakesItReachable) {
   EXPECT_EQ(Confirm(At(0)), LearnResult::kUnknown);
-  const uint32_t n = table_.FindOrAdd(0, kHost);
+  const uint32_t n = table_.FindOrAdd(0, kHost, At(0));
   table_.Use(n, At(0));
   EXPECT_EQ(table_.Learn(1, kHost, kMac, true, true, At(5)), LearnResult::kUnknown);  // on another interface
   EXPECT_EQ(Confirm(At(10)), LearnResult::kResolved);
@@ -61,7 +61,7 @@ TEST_F(NeighbourTest, AnAnswerMakesItReachable) {
 }
 
 TEST_F(NeighbourTest, InUseItIsProbedBeforeItExpires) {
-  const uint32_t n = table_.FindOrAdd(0, kHost);
+  const uint32_t n = table_.FindOrAdd(0, kHost, At(0));
   table_[n].users = 1;
   table_.Use(n, At(0));
   Confirm(At(0));
@@ -82,7 +82,7 @@ TEST_F(NeighbourTest, InUseItIsProbedBeforeItExpires) {
 }
 
 TEST_F(NeighbourTest, UnusedItGoesStaleAndLeaves) {
-  const uint32_t n = table_.FindOrAdd(0, kHost);
+  const uint32_t n = table_.FindOrAdd(0, kHost, At(0));
   table_.Use(n, At(0));
   Confirm(At(0));
   EXPECT_EQ(Take(At(30'000)).index, kNoSlot);
@@ -95,7 +95,7 @@ TEST_F(NeighbourTest, UnusedItGoesStaleAndLeaves) {
 }
 
 TEST_F(NeighbourTest, StaleIsUsedWhileItIsAskedAgain) {
-  const uint32_t n = table_.FindOrAdd(0, kHost);
+  const uint32_t n = table_.FindOrAdd(0, kHost, At(0));
   table_[n].users = 1;  // so that it stays
   table_.Use(n, At(0));
   Confirm(At(0));
@@ -107,7 +107,7 @@ TEST_F(NeighbourTest, StaleIsUsedWhileItIsAskedAgain) {
 }
 
 TEST_F(NeighbourTest, HearsayIsBelievedLess) {
-  const uint32_t n = table_.FindOrAdd(0, kHost);
+  const uint32_t n = table_.FindOrAdd(0, kHost, At(0));
   table_.Use(n, At(0));
   // Unasked, but better than nothing.
   EXPECT_EQ(table_.Learn(0, kHost, kMac, false, true, At(0)), LearnResult::kResolved);
@@ -122,18 +122,26 @@ TEST_F(NeighbourTest, HearsayIsBelievedLess) {
 TEST_F(NeighbourTest, AFullTableRecyclesOnlyTheUnused) {
   std::set<uint32_t> slots;
   for (uint8_t i = 0; i < 4; ++i) {
-    const uint32_t n = table_.FindOrAdd(0, wire::IpAddress::FromV4(10, 77, 0, i));
+    const uint32_t n = table_.FindOrAdd(0, wire::IpAddress::FromV4(10, 77, 0, i), At(0));
     slots.insert(n);
     table_.Use(n, At(i));
     table_.Learn(0, table_[n].address, kMac, true, true, At(i));
     table_[n].users = i == 2 ? 0 : 1;
   }
   EXPECT_EQ(slots.size(), 4u);
-  EXPECT_NE(table_.FindOrAdd(0, wire::IpAddress::FromV4(10, 77, 0, 99)), kNoSlot);
+  EXPECT_NE(table_.FindOrAdd(0, wire::IpAddress::FromV4(10, 77, 0, 99), At(0)), kNoSlot);
   EXPECT_EQ(table_.Find(0, wire::IpAddress::FromV4(10, 77, 0, 2)), kNoSlot);
   EXPECT_NE(table_.Find(0, wire::IpAddress::FromV4(10, 77, 0, 1)), kNoSlot);
   table_.Use(table_.Find(0, wire::IpAddress::FromV4(10, 77, 0, 99)), At(10));
-  EXPECT_EQ(table_.FindOrAdd(0, wire::IpAddress::FromV4(10, 77, 0, 98)), kNoSlot);
+  EXPECT_EQ(table_.FindOrAdd(0, wire::IpAddress::FromV4(10, 77, 0, 98), At(0)), kNoSlot);
+}
+
+TEST_F(NeighbourTest, AnEntryThatNobodyCameToUseGivesWay) {
+  for (uint8_t i = 0; i < 8; ++i) {
+    EXPECT_NE(table_.FindOrAdd(0, wire::IpAddress::FromV4(10, 77, 0, i), At(0)), kNoSlot) << int{i};
+  }
+  EXPECT_EQ(Take(At(3'600'000)).index, kNoSlot);
+  EXPECT_EQ(table_.in_use(), 0u) << "and goes in time";
 }
 
 }  // namespace

@@ -116,7 +116,7 @@ OpenResult Shard::Impl::Connect(const ConnectSpec& spec, ConnHandle* handle) {
 
 OpenResult Shard::Impl::StartConnection(const ConnectSpec& spec, const wire::FlowKey& key, const NextHop& hop,
                                         ConnHandle* handle) {
-  const uint32_t neighbour = neighbours.FindOrAdd(hop.interface, hop.address);
+  const uint32_t neighbour = neighbours.FindOrAdd(hop.interface, hop.address, now);
   if (neighbour == kNoSlot) return OpenResult::kNoSlot;
   const uint32_t index = slots.Allocate();
   if (index == kNoSlot) return OpenResult::kNoSlot;
