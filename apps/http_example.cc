@@ -113,7 +113,7 @@ class Http : public tern::Handler {
 
   const Site& site_;
   const Page not_found_{"404 Not Found", "there is no such file\n"};
-  const Page bad_request_{"400 Bad Request", "this is not HTTP/1.1\n"};
+  const Page bad_request_{"400 Bad Request", "this is no request\n"};
   const Page not_allowed_{"405 Method Not Allowed\r\nAllow: GET, HEAD", "only GET and HEAD\n"};
   const Page too_large_{"431 Request Header Fields Too Large", "too large a request\n"};
 };

@@ -75,7 +75,8 @@ class Case:
         self.timeout, self.waits, self.long = timeout, waits, long
 
     def run(self, lab):
-        self.function(lab, *self.arguments)
+        """What it returns is a remark for the report: counts, mostly."""
+        return self.function(lab, *self.arguments)
 
 
 CASES = []
@@ -437,7 +438,7 @@ class Lab:
     @staticmethod
     def end_capture(process):
         """Its files, the older first."""
-        time.sleep(0.2)  # what was seen last is on its way to the file
+        time.sleep(1.2)  # tcpdump gets blocks of frames, and the last not before a second is over; SIGINT loses it
         process.signal(signal.SIGINT)
         process.wait(20)
         return sorted(glob.glob(glob.escape(process.pcap) + "*"), key=os.path.getmtime)
