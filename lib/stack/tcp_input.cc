@@ -6,8 +6,9 @@ namespace tern::stack {
 
 namespace {
 
-// Whoever begins a connection, or may begin one anew, sends neither with its SYN, and scanners probe with them.
-// CLOSED refuses such a segment like any other, and a connection's own rules of RST and SYN say what it is.
+// Whoever begins a connection, or may begin one anew, sends neither with its SYN, and scanners probe with
+// them. CLOSED refuses such a segment like any other, and a connection's own rules of RST and SYN say what it
+// is.
 bool NoBeginning(const tcp::SegmentView& segment) {
   return segment.Has(wire::kSyn) && (segment.Has(wire::kFin) || segment.Has(wire::kRst));
 }
