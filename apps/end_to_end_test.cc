@@ -2,6 +2,7 @@
 // cable.
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <chrono>
 #include <functional>
 #include <memory>
@@ -155,6 +156,60 @@ TEST_F(EndToEnd, BulkThroughEcho) {
   EXPECT_EQ(result_.failed.value(), 0u);
   EXPECT_EQ(result_.octets_in.value(), 4'000'000u);
   EXPECT_EQ(result_.hash_sent_sum, result_.hash_received_sum);
+}
+
+// Reads to the end of the stream that the server ends first, and ends its own then.
+class Reader : public Handler, public Task {
+ public:
+  Reader(Endpoint remote, std::string text_to_send, std::string* out, std::atomic<bool>* done)
+      : remote_(remote), send_(std::move(text_to_send)), out_(out), done_(done) {}
+  void OnStart(Worker& worker) override { worker.Connect({.remote = remote_}, this); }
+  bool OnPoll(Worker&) override { return false; }
+
+ private:
+  void OnConnected(Connection conn) override { conn.Send(send_); }
+  void OnReadable(Connection conn) override {
+    const Payload data = conn.Receive();
+    for (const std::span<std::byte> piece : data)
+      out_->append(reinterpret_cast<const char*>(piece.data()), piece.size());
+    if (conn.AtEnd()) conn.Close();
+  }
+  void OnClosed(Connection, CloseReason reason) override {
+    out_->append(CloseReasonName(reason));
+    *done_ = true;
+  }
+
+  const Endpoint remote_;
+  const std::string send_;
+  std::string* const out_;
+  std::atomic<bool>* const done_;
+};
+
+TEST(DaytimeLine, IsInUtc) {
+  EXPECT_EQ(DaytimeLine(380'227'063), "Monday, January 18, 1982 18:37:43-UTC\r\n");
+}
+
+TEST_F(EndToEnd, DaytimeSaysALineAndClosesFirst) {
+  Serve(13, DaytimeService(&board_));
+  std::string got;
+  std::atomic<bool> done = false;
+  // What the peer sends is thrown away, and does not cost it the line.
+  ASSERT_TRUE(client_
+                  ->AddTask([&](Worker&) -> std::unique_ptr<Task> {
+                    return std::make_unique<Reader>(*Endpoint::Parse("[fd79::1]:13"), "what time is it?\n",
+                                                    &got, &done);
+                  })
+                  .ok());
+  ASSERT_TRUE(server_->Start().ok());
+  ASSERT_TRUE(client_->Start().ok());
+  WaitFor([&] { return done.load() && board_.Sum(&ServiceCounters::graceful) == 1; });
+  ASSERT_TRUE(done.load());
+  const size_t end = got.find("-UTC\r\n");
+  ASSERT_NE(end, std::string::npos) << got;
+  EXPECT_EQ(got.substr(end + 6), "graceful") << "one line, then the end of the stream";
+  EXPECT_EQ(board_.Sum(&ServiceCounters::octets_in), 17u);
+  EXPECT_EQ(server_->Stats().total.time_wait, 1u) << "who closes first waits";
+  EXPECT_EQ(client_->Stats().total.time_wait, 0u);
 }
 
 TEST_F(EndToEnd, AWrongOctetIsAFailure) {

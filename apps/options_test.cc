@@ -56,9 +56,10 @@ Outcome Role(std::vector<const char*> arguments, const RoleText** role) {
 
 TEST(Options, TheCommandLineOfTheReadme) {
   ServerOptions options;
-  const Outcome outcome = ParseServer(
-      &options, {"--device", "af_packet:veth1", "--address", "10.77.0.1/24", "--address", "fd77::1/64",
-                 "--port", "7", "--sink=9", "--source", "19", "--lcores", "1-2", "--json"});
+  const Outcome outcome =
+      ParseServer(&options, {"--device", "af_packet:veth1", "--address", "10.77.0.1/24", "--address",
+                             "fd77::1/64", "--port", "7", "--sink=9", "--source", "19", "--daytime", "13",
+                             "--lcores", "1-2", "--json"});
   EXPECT_EQ(outcome.status, std::nullopt) << outcome.err;
   ASSERT_EQ(options.common.stack.interfaces.size(), 1u);
   EXPECT_EQ(options.common.stack.interfaces[0].device, "af_packet:veth1");
@@ -68,6 +69,7 @@ TEST(Options, TheCommandLineOfTheReadme) {
   EXPECT_EQ(options.echo_port, 7);
   EXPECT_EQ(options.sink_port, 9);
   EXPECT_EQ(options.source_port, 19);
+  EXPECT_EQ(options.daytime_port, 13);
   EXPECT_TRUE(options.common.json);
   EXPECT_TRUE(CheckCommon(options.common).ok());
 }
@@ -122,11 +124,13 @@ TEST(Options, HelpNamesEveryKeyWithItsDefault) {
   const Outcome outcome = ParseServer(&options, {"--help"});
   EXPECT_EQ(outcome.status, kRight);
   EXPECT_EQ(outcome.err, "");
-  for (const char* key :
-       {"--device",       "--address",      "--port",        "--sink",           "--source",
-        "--lcores",       "--json",         "--duration",    "--backlog",        "--accept_rate",
-        "--source_limit", "--defer_accept", "--syn_cookies", "--synack_retries", "--mac",
-        "--gateway",      "--idle",         "exit status",   "examples:",        "7"}) {
+  for (const char* key : {"--device",       "--address",     "--port",
+                          "--sink",         "--source",      "--daytime",
+                          "--lcores",       "--json",        "--duration",
+                          "--backlog",      "--accept_rate", "--source_limit",
+                          "--defer_accept", "--syn_cookies", "--synack_retries",
+                          "--mac",          "--gateway",     "--idle",
+                          "exit status",    "examples:",     "7"}) {
     EXPECT_NE(outcome.out.find(key), std::string::npos) << key << "\n" << outcome.out;
   }
 }

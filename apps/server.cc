@@ -28,7 +28,8 @@ class Server {
                options.streams),
         services_{{"echo", options.echo_port, &EchoService},
                   {"sink", options.sink_port, &SinkService},
-                  {"source", options.source_port, &SourceService}} {}
+                  {"source", options.source_port, &SourceService},
+                  {"daytime", options.daytime_port, &DaytimeService}} {}
 
   int Run();
 
@@ -43,7 +44,7 @@ class Server {
   const std::string program_;
   const ServerOptions& options_;
   ServiceBoard board_;
-  const ServicePort services_[3];
+  const ServicePort services_[4];
   std::unique_ptr<Stack> stack_;
   // At the last tick.
   uint64_t last_requests_ = 0;
@@ -209,6 +210,8 @@ void AddServerKeys(ConfigTable& table, ServerOptions* options) {
           "discard, RFC 863: what comes in is hashed, checked if it is the known pattern, and dropped");
   AddPort(table, "source", &options->source_port,
           "an endless stream of the known pattern (apps/pattern.h), until the peer ends its own stream");
+  AddPort(table, "daytime", &options->daytime_port,
+          "daytime, RFC 867: one line with the time, then this side closes first");
   table.AddBool("verify", &options->verify,
                 "hash and check streams; --noverify saves about a cycle an octet");
   table.AddBool("streams", &options->streams, "print octets and hash of each discard stream as it ends");
@@ -226,8 +229,9 @@ int ServerMain(const ProgramText& program, const RoleText& role, ServerOptions o
   if (const absl::Status status = CheckCommon(options.common); !status.ok()) {
     return BadUsage(program, &role, std::string(status.message()));
   }
-  if (options.echo_port == 0 && options.sink_port == 0 && options.source_port == 0) {
-    return BadUsage(program, &role, "no service is on: give --port, --sink or --source");
+  if (options.echo_port == 0 && options.sink_port == 0 && options.source_port == 0 &&
+      options.daytime_port == 0) {
+    return BadUsage(program, &role, "no service is on: give --port, --sink, --source or --daytime");
   }
   options.common.stack.log = StderrLog(program.name, options.common.log_level);
   return Server(std::string(program.name), options).Run();

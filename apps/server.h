@@ -16,6 +16,7 @@ struct ServerOptions {
   uint16_t echo_port = 0;  // 0: not offered
   uint16_t sink_port = 0;
   uint16_t source_port = 0;
+  uint16_t daytime_port = 0;
   bool verify = true;
   bool streams = false;  // print each discard stream as it ends
 };

@@ -1,5 +1,6 @@
 #include "apps/services.h"
 
+#include <ctime>
 #include <limits>
 #include <utility>
 
@@ -162,6 +163,30 @@ class Source : public Service {
   uint64_t next_phase_;
 };
 
+// One line, and then the end of the stream: this side closes first, so the TIME-WAIT is this side's. What the
+// peer sends is thrown away until it ends its stream too, since closing with data unread would reset the line
+// away.
+class Daytime : public Service {
+ public:
+  using Service::Service;
+
+  void OnConnected(Connection conn) override {
+    Service::OnConnected(conn);
+    const std::string line = DaytimeLine(std::time(nullptr));
+    const size_t taken = conn.Send(line).taken;
+    counters_.octets_out.Add(taken);
+    if (taken == line.size()) {
+      conn.ShutdownWrite();
+    } else {
+      conn.Abort();  // no memory for thirty octets: half a date would be a lie
+    }
+  }
+  void OnReadable(Connection conn) override {
+    counters_.octets_in.Add(conn.Receive().size());
+    if (conn.AtEnd()) conn.Close();
+  }
+};
+
 template <typename T>
 HandlerFactory MakerOf(ServiceBoard* board) {
   return [board](Worker& worker) -> std::unique_ptr<Handler> { return std::make_unique<T>(board, worker); };
@@ -196,5 +221,14 @@ std::vector<StreamRecord> ServiceBoard::TakeRecords() {
 HandlerFactory EchoService(ServiceBoard* board) { return MakerOf<Echo>(board); }
 HandlerFactory SinkService(ServiceBoard* board) { return MakerOf<Sink>(board); }
 HandlerFactory SourceService(ServiceBoard* board) { return MakerOf<Source>(board); }
+HandlerFactory DaytimeService(ServiceBoard* board) { return MakerOf<Daytime>(board); }
+
+std::string DaytimeLine(int64_t seconds) {
+  const std::time_t time = seconds;
+  std::tm parts = {};
+  gmtime_r(&time, &parts);
+  char line[80];
+  return {line, std::strftime(line, sizeof line, "%A, %B %d, %Y %H:%M:%S-UTC\r\n", &parts)};
+}
 
 }  // namespace tern::apps

@@ -1,5 +1,5 @@
-// The three plain services: echo (RFC 862), discard (RFC 863), and an endless stream of the known pattern.
-// Any TCP client can use them.
+// The plain services: echo (RFC 862), discard (RFC 863), an endless stream of the known pattern, and daytime
+// (RFC 867). Any TCP client can use them.
 #ifndef TERN_APPS_SERVICES_H_
 #define TERN_APPS_SERVICES_H_
 
@@ -77,6 +77,10 @@ class ServiceBoard {
 HandlerFactory EchoService(ServiceBoard* board);
 HandlerFactory SinkService(ServiceBoard* board);
 HandlerFactory SourceService(ServiceBoard* board);
+HandlerFactory DaytimeService(ServiceBoard* board);
+
+// What daytime says at `seconds` since 1970, in UTC, with its end of line.
+std::string DaytimeLine(int64_t seconds);
 
 }  // namespace tern::apps
 

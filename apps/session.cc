@@ -134,6 +134,9 @@ void AddStackReport(Report& report, const StackStats& stats, uint64_t requests) 
   report.Count("timeouts", "retransmission time-outs", total.timeouts);
   report.Count("resets_sent", "resets sent", total.resets_sent);
   report.Count("resets_received", "resets received", total.resets_received);
+  report.Count("connections", "connections now", total.connections);
+  report.Count("half_open", "half-open now", total.half_open);
+  report.Count("time_wait", "in TIME-WAIT now", total.time_wait);
   report.Section("drops", "Drops");
   for (const DropCount& drop : total.drops)
     report.Count(std::string(drop.name), std::string(drop.name), drop.packets);

@@ -12,8 +12,8 @@ const ProgramText& Program() {
       .summary = "echo over tern, a user-space TCP stack on DPDK",
       .roles = {
           {.name = "server",
-           .summary =
-               "answers on an echo port (RFC 862), and on discard and source ports when they are given",
+           .summary = "answers on an echo port (RFC 862), and on discard, source and daytime ports when they "
+                      "are given",
            .examples = "  tern-echo server --device af_packet:veth1 --address 10.77.0.1/24 --address "
                        "fd77::1/64 --port 7\n"
                        "  tern-echo server --device pci:0000:01:00.0 --lcores 1-4 --address 192.0.2.7/24 "

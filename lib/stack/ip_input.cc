@@ -175,9 +175,6 @@ DropReason Shard::Impl::ParseTcpSegment(RxPacket& p) {
     if (!good) return DropReason::kTcpChecksum;
   }
   if (header.src_port == 0 || header.dst_port == 0) return DropReason::kTcpBadPort;
-  // No state has a use for these, and scanners probe with them.
-  const bool syn = (header.flags & wire::kSyn) != 0;
-  if (syn && (header.flags & (wire::kFin | wire::kRst)) != 0) return DropReason::kTcpBadFlags;
   p.key = {.local = p.dst, .remote = p.src, .local_port = header.dst_port, .remote_port = header.src_port};
   segment.seq = header.seq;
   segment.ack = header.ack;

@@ -61,8 +61,11 @@ text fin synack   | CLOSED | = | rst | tcp_no_listener | -
 text_no_ack       | CLOSED | = | rst,ack | tcp_no_listener | -
 fin_no_ack null fin_psh_urg | CLOSED | = | rst,ack | tcp_no_listener | -
 syn syn_with_text syn_urg | CLOSED | = | rst,ack | tcp_no_listener | -
-# what no state has a use for is dropped before anything answers
-syn_fin syn_rst   | CLOSED LISTEN SYN-RECEIVED TIME-WAIT | = | - | tcp_bad_flags | -
+syn_fin           | CLOSED | = | rst,ack | tcp_no_listener | -
+syn_rst           | CLOSED LISTEN | = | - | tcp_no_connection | -
+# no connection begins with these
+syn_fin           | LISTEN SYN-RECEIVED TIME-WAIT | = | - | tcp_bad_flags | -
+syn_rst           | SYN-RECEIVED TIME-WAIT | = | - | tcp_bad_flags | -
 
 # ---- 3.10.7.2 LISTEN: first RST, second ACK, third SYN, fourth all else ----
 rst rst_ack       | LISTEN | = | - | tcp_no_connection | -

@@ -4,6 +4,17 @@
 
 namespace tern::stack {
 
+namespace {
+
+// Whoever begins a connection, or may begin one anew, sends neither with its SYN, and scanners probe with
+// them. CLOSED refuses such a segment like any other, and a connection's own rules of RST and SYN say what it
+// is.
+bool NoBeginning(const tcp::SegmentView& segment) {
+  return segment.Has(wire::kSyn) && (segment.Has(wire::kFin) || segment.Has(wire::kRst));
+}
+
+}  // namespace
+
 FlowId Shard::Impl::FindFlow(const wire::FlowKey& key, uint64_t hash) const {
   return flows.Find(hash, [&](FlowId id) {
     if (id.kind() == FlowKind::kConnection) [[likely]]
@@ -32,10 +43,10 @@ DropReason Shard::Impl::InputTcp(RxPacket& p) {
       drop = OnConnection(id.index(), slots[id.index()], p);
       break;
     case FlowKind::kHalfOpen:
-      drop = OnHalfOpen(id.index(), p);
+      drop = NoBeginning(p.segment) ? DropReason::kTcpBadFlags : OnHalfOpen(id.index(), p);
       break;
     case FlowKind::kTimeWait:
-      drop = OnTimeWait(id.index(), p);
+      drop = NoBeginning(p.segment) ? DropReason::kTcpBadFlags : OnTimeWait(id.index(), p);
       break;
     case FlowKind::kNone:
       drop = OnNoFlow(p);
@@ -93,6 +104,7 @@ DropReason Shard::Impl::OnNoFlow(RxPacket& p) {
     if (config.closed_ports == PortPolicy::kSilent) return DropReason::kTcpPortSilent;
     return RefuseSegment(p, DropReason::kTcpNoListener);
   }
+  if (NoBeginning(p.segment)) return DropReason::kTcpBadFlags;
   // LISTEN, second: any ACK is of something that is not, or of a SYN cookie; third: a SYN begins a
   // connection.
   if (p.segment.Has(wire::kAck)) return OnListenAck(listener, p);

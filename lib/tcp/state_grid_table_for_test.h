@@ -28,6 +28,8 @@ syn_behind_window     | SYN         | RCV.NXT+RCV.WND+1   | -                 |
 synack_in_window      | SYN,ACK     | RCV.NXT+1000        | SND.NXT           |
 syn_again             | SYN         | IRS                 | -                 |
 synack_again          | SYN,ACK     | IRS                 | SND.NXT           |
+syn_fin               | SYN,FIN     | RCV.NXT             | -                 |
+syn_rst               | SYN,RST     | RCV.NXT             | -                 |
 
 # no ACK
 null                  | -           | RCV.NXT             | -                 |
@@ -128,6 +130,10 @@ rst_exact_wild_ack | TIME-WAIT | = | - | tcp_rst_time_wait | -
 rst_exact_with_text | SYN-RECEIVED/passive SYN-RECEIVED/active | CLOSED | - | - | closed:refused
 rst_exact_with_text | ESTABLISHED FIN-WAIT-1 FIN-WAIT-2 CLOSE-WAIT CLOSING LAST-ACK | CLOSED | - | - | closed:reset
 rst_exact_with_text | TIME-WAIT | = | - | tcp_rst_time_wait | -
+# whatever comes with it
+syn_rst | SYN-RECEIVED/passive SYN-RECEIVED/active | CLOSED | - | - | closed:refused
+syn_rst | ESTABLISHED FIN-WAIT-1 FIN-WAIT-2 CLOSE-WAIT CLOSING LAST-ACK | CLOSED | - | - | closed:reset
+syn_rst | TIME-WAIT | = | - | tcp_rst_time_wait | -
 rst_next | SYN-RECEIVED/passive SYN-RECEIVED/active ESTABLISHED FIN-WAIT-1 FIN-WAIT-2 CLOSE-WAIT CLOSING LAST-ACK | = | ack | tcp_rst_challenged | -
 rst_next | TIME-WAIT | = | - | tcp_rst_time_wait | -
 rst_next | ESTABLISHED/0 | = | - | tcp_rst_out_of_window | -
@@ -140,6 +146,7 @@ rst_before_window | SYN-RECEIVED/passive SYN-RECEIVED/active ESTABLISHED FIN-WAI
 # ---- instead; tern asks there too, so that a forged SYN ends no handshake, and a peer that really began anew
 # ---- answers with the RST that does ----
 syn_exact | SYN-RECEIVED/passive SYN-RECEIVED/active ESTABLISHED FIN-WAIT-1 FIN-WAIT-2 CLOSE-WAIT CLOSING LAST-ACK TIME-WAIT | = | ack | tcp_syn_in_window | -
+syn_fin | SYN-RECEIVED/passive SYN-RECEIVED/active ESTABLISHED FIN-WAIT-1 FIN-WAIT-2 CLOSE-WAIT CLOSING LAST-ACK TIME-WAIT | = | ack | tcp_syn_in_window | -
 syn_in_window | SYN-RECEIVED/passive SYN-RECEIVED/active ESTABLISHED FIN-WAIT-1 FIN-WAIT-2 CLOSE-WAIT CLOSING LAST-ACK TIME-WAIT | = | ack | tcp_syn_in_window | -
 synack_in_window | SYN-RECEIVED/passive SYN-RECEIVED/active ESTABLISHED FIN-WAIT-1 FIN-WAIT-2 CLOSE-WAIT CLOSING LAST-ACK TIME-WAIT | = | ack | tcp_syn_in_window | -
 # first: what is outside the window is acknowledged and dropped

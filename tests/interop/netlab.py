@@ -75,7 +75,8 @@ class Case:
         self.timeout, self.waits, self.long = timeout, waits, long
 
     def run(self, lab):
-        self.function(lab, *self.arguments)
+        """What it returns is a remark for the report: counts, mostly."""
+        return self.function(lab, *self.arguments)
 
 
 CASES = []
@@ -244,6 +245,7 @@ class Lab:
     def __init__(self, settings, directory, name):
         self.settings, self.directory, self.name = settings, directory, name
         self.namespaces, self.processes = [], []
+        self.captures, self.whole = [], False  # `whole`: captures keep every octet, for an analyser
         self.seed = settings.seed
         os.makedirs(directory, exist_ok=True)
 
@@ -296,6 +298,9 @@ class Lab:
     def tune(self, namespace):
         # Thousands of connections leave as many ports in TIME-WAIT.
         self.sysctl(namespace, "net.ipv4.ip_local_port_range", "10240 65000")
+        if self.whole:
+            # Else it sends a tail again as soon as tern waits a few milliseconds for its CPU (RFC 8985 7).
+            self.sysctl(namespace, "net.ipv4.tcp_early_retrans", 0)
         # As on most machines, whatever this one is set to; a namespace may not choose all of them.
         for name in ("cubic", "reno"):
             try:
@@ -426,18 +431,21 @@ class Lab:
         """Captures until the end of the case; the last `megabytes` of it, so that no case can fill the disk."""
         if self.settings.no_capture or shutil.which("tcpdump") is None:
             return None
+        if self.whole:
+            snap, megabytes = 65535, 400
         path = self.path(interface + ".pcap")
         process = self.spawn("tcpdump-" + interface, [
             "tcpdump", "-i", interface, "-n", "-s", str(snap), "-U", "-B", "8192", "-w", path, "-C",
             str(megabytes // 2), "-W", "2", "-Z", "root"], namespace)
         process.wait_for("listening on", where=process.err)
         process.pcap = path
+        self.captures.append(process)
         return process
 
     @staticmethod
     def end_capture(process):
         """Its files, the older first."""
-        time.sleep(0.2)  # what was seen last is on its way to the file
+        time.sleep(1.2)  # tcpdump gets blocks of frames, and the last not before a second is over; SIGINT loses it
         process.signal(signal.SIGINT)
         process.wait(20)
         return sorted(glob.glob(glob.escape(process.pcap) + "*"), key=os.path.getmtime)
