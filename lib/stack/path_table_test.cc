@@ -13,9 +13,7 @@ constexpr Duration kAge = Duration::Seconds(600);
 
 class PathTableTest : public ::testing::Test {
  protected:
-  static wire::IpAddress Host(int i) {
-    return wire::IpAddress::Parse("10.1.0." + std::to_string(i)).value();
-  }
+  static wire::IpAddress Host(int i) { return wire::IpAddress::Parse("10.1.0." + std::to_string(i)).value(); }
   uint16_t Mss(int host) const { return table_.Find(Host(host), now_).mss; }
 
   Instant now_ = Instant::FromNanos(1'000'000'000);

@@ -1,4 +1,5 @@
-// Paths that carry less than their link, as a whole shard sees them: RFC 1191, RFC 8201, RFC 5927 7, RFC 8899.
+// Paths that carry less than their link, as a whole shard sees them: RFC 1191, RFC 8201, RFC 5927 7, RFC
+// 8899.
 #include <gtest/gtest.h>
 
 #include <algorithm>

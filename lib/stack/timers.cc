@@ -62,7 +62,8 @@ Instant Shard::Impl::NextDeadline() const {
     if (!port.control.empty() || !port.dirty.empty()) return now;
   }
   return std::min({wheel.NextExpiry(), half_open.NextDeadline(), time_wait.NextDeadline(now),
-                   deferrals.NextExpiry(), raises.NextExpiry(), neighbours.NextDeadline(), reassembly.NextDeadline()});
+                   deferrals.NextExpiry(), raises.NextExpiry(), neighbours.NextDeadline(),
+                   reassembly.NextDeadline()});
 }
 
 }  // namespace tern::stack

@@ -22,8 +22,7 @@ void TakeSegmentSize(const Context& ctx) {
 
 void Tell(const Context& ctx, PathNews::Kind kind, uint16_t mss) {
   const PathMtu& path = ctx.cold().path;
-  ctx.effects.path = {
-      .kind = kind, .mss = mss, .settled = !path.searching(), .watch = path.below_most()};
+  ctx.effects.path = {.kind = kind, .mss = mss, .settled = !path.searching(), .watch = path.below_most()};
 }
 
 // What is too long goes again at once, in segments that fit, whatever the congestion window is doing: it did
@@ -117,8 +116,7 @@ ProbePlan PlanProbe(const Connection& conn, const Environment& env, uint32_t sac
 void NoteProbeSent(const Connection& conn, Environment& env, SeqNum seq, uint32_t text) {
   // What lies in many small buffers may have been cut shorter than was meant.
   if (text <= conn.mss) return;
-  (*env.cold)[conn.cold].path.OnProbeSent(seq, seq + text,
-                                          static_cast<uint16_t>(text + TimestampRoom(conn)));
+  (*env.cold)[conn.cold].path.OnProbeSent(seq, seq + text, static_cast<uint16_t>(text + TimestampRoom(conn)));
 }
 
 void NotePathProgress(const Context& ctx) {

@@ -67,7 +67,8 @@ TEST(World, EveryStreamIsExactOnALinkThatSaysWhatItCarries) {
   uint64_t too_big = 0;
   for (uint64_t seed = 1; seed <= kSeeds / 5; ++seed) {
     WorldOptions options{.seed = seed, .ipv6 = seed % 2 == 0, .impair = false};
-    options.link = {.loss_ppm = seed % 3 == 0 ? 20'000u : 0, .carries = 1'280 + 7 * static_cast<uint32_t>(seed)};
+    options.link = {.loss_ppm = seed % 3 == 0 ? 20'000u : 0,
+                    .carries = 1'280 + 7 * static_cast<uint32_t>(seed)};
     options.link.tells = true;
     const Outcome outcome = World(options).Run();
     ASSERT_EQ(outcome.failure, "") << "seed " << seed;
@@ -81,7 +82,8 @@ TEST(World, EveryStreamIsExactThroughABlackHole) {
   uint64_t black_holes = 0;
   for (uint64_t seed = 1; seed <= kSeeds / 5; ++seed) {
     WorldOptions options{.seed = seed, .ipv6 = seed % 2 == 0, .impair = false};
-    options.link = {.loss_ppm = seed % 3 == 0 ? 20'000u : 0, .carries = 1'280 + 7 * static_cast<uint32_t>(seed)};
+    options.link = {.loss_ppm = seed % 3 == 0 ? 20'000u : 0,
+                    .carries = 1'280 + 7 * static_cast<uint32_t>(seed)};
     const Outcome outcome = World(options).Run();
     ASSERT_EQ(outcome.failure, "") << "seed " << seed;
     black_holes += outcome.black_holes;
