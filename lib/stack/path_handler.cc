@@ -63,6 +63,7 @@ void Shard::Impl::OnPathNews(uint32_t index, const tcp::PathNews& news) {
   const PathTable::Known known{.mss = news.mss, .settled = news.settled};
   switch (news.kind) {
     case tcp::PathNews::Kind::kNone:
+    case tcp::PathNews::Kind::kBegan:
       break;
     case tcp::PathNews::Kind::kLowered:
       ++counters.path_mtu_lowered;

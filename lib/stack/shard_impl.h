@@ -206,7 +206,8 @@ struct Shard::Impl {
   // ---- connections.cc: what follows from what TCP did ----
   void Settle(uint32_t index, Slot& slot, tcp::Effects& effects) {
     released.Splice(effects.released);
-    const bool rare = effects.reply.wanted || effects.challenge_withheld || effects.doubt_route;
+    const bool rare = effects.reply.wanted || effects.challenge_withheld || effects.doubt_route ||
+                      effects.path.kind != tcp::PathNews::Kind::kNone;
     if (rare || (effects.events & ~tcp::kEventReadable) != 0) [[unlikely]] {
       SettleRare(index, effects);
       return;

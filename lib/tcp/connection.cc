@@ -96,7 +96,7 @@ void Establish(const Context& ctx) {
   cold.path.Start({.most = AgreedMss(cold), .base = cold.base_mss, .least = cold.least_mss},
                   ctx.config().plpmtud, ctx.now);
   conn.mss = TextOf(conn, cold.path.mss());
-  ctx.effects.path.watch = cold.path.below_most();
+  if (cold.path.below_most()) ctx.effects.path = {.kind = PathNews::Kind::kBegan, .watch = true};
   // RFC 6298 3: the SYN gives the first sample unless it was sent again (Karn).
   if (cold.syn_tries == 1 && cold.syn_sent_at != Instant::Never()) {
     conn.rtt.Update(ctx.now - cold.syn_sent_at);

@@ -53,7 +53,13 @@ struct ControlReply {
 
 // What was found out about the path, for the connections to come.
 struct PathNews {
-  enum class Kind : uint8_t { kNone, kLowered, kBlackHole, kRaised };
+  enum class Kind : uint8_t {
+    kNone,
+    kBegan,  // with less than the link carries, as others found
+    kLowered,
+    kBlackHole,
+    kRaised,
+  };
   Kind kind = Kind::kNone;
   uint16_t mss = 0;     // what it carries, as PathMtu counts; 0: not certain yet
   bool settled = true;  // false: the search for more goes on
