@@ -132,6 +132,9 @@ void AddStackReport(Report& report, const StackStats& stats, uint64_t requests) 
   report.Count("connected", "connections opened", total.connected);
   report.Count("retransmitted_segments", "segments sent again", total.retransmitted_segments);
   report.Count("timeouts", "retransmission time-outs", total.timeouts);
+  report.Count("path_mtu_lowered", "paths found to carry less", total.path_mtu_lowered);
+  report.Count("path_black_holes", "black holes", total.path_black_holes);
+  report.Count("path_mtu_raised", "paths found to carry more", total.path_mtu_raised);
   report.Count("resets_sent", "resets sent", total.resets_sent);
   report.Count("resets_received", "resets received", total.resets_received);
   report.Count("connections", "connections now", total.connections);
@@ -194,6 +197,9 @@ void Subtract(WorkerStats& now, const WorkerStats& before) {
                                        &WorkerStats::tx_payload,
                                        &WorkerStats::retransmitted_segments,
                                        &WorkerStats::timeouts,
+                                       &WorkerStats::path_mtu_lowered,
+                                       &WorkerStats::path_black_holes,
+                                       &WorkerStats::path_mtu_raised,
                                        &WorkerStats::accepted,
                                        &WorkerStats::syn_cookies_sent,
                                        &WorkerStats::syn_cookies_accepted,

@@ -55,6 +55,8 @@ namespace tern {
   X(kIcmpRateLimited, "icmp_rate_limited", "would have been answered, but the rate limit said no")      \
   X(kIcmpQuoteUnknown, "icmp_quote_unknown", "an error about a packet we never sent, or not in flight") \
   X(kIcmpQuoteMalformed, "icmp_quote_malformed", "an error whose quote is too short to identify")       \
+  X(kIcmpMtuTooSmall, "icmp_mtu_too_small", "packet too big, with an MTU that no path may have")        \
+  X(kIcmpMtuNoNews, "icmp_mtu_no_news", "packet too big, for an MTU no smaller than what we send")      \
   X(kNdpMalformed, "ndp_malformed", "neighbour discovery that fails RFC 4861's validity checks")        \
   X(kNdpNotOurs, "ndp_not_ours", "neighbour discovery about an address that is not ours")               \
   /* UDP. */                                                                                            \

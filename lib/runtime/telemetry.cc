@@ -49,6 +49,9 @@ void AddTraffic(rte_tel_data* dict, const WorkerSnapshot& s) {
   AddNumber(dict, "tx_payload", s.shard.tx_payload);
   AddNumber(dict, "retransmitted_segments", s.shard.retransmitted_segments);
   AddNumber(dict, "timeouts", s.shard.timeouts);
+  AddNumber(dict, "path_mtu_lowered", s.shard.path_mtu_lowered);
+  AddNumber(dict, "path_black_holes", s.shard.path_black_holes);
+  AddNumber(dict, "path_mtu_raised", s.shard.path_mtu_raised);
   AddNumber(dict, "accepted", s.shard.accepted);
   AddNumber(dict, "syn_cookies_sent", s.shard.syn_cookies_sent);
   AddNumber(dict, "syn_cookies_accepted", s.shard.syn_cookies_accepted);
@@ -67,6 +70,7 @@ void AddUse(rte_tel_data* dict, const WorkerSnapshot& s) {
   AddNumber(dict, "time_wait", s.usage.time_wait);
   AddNumber(dict, "listeners", s.usage.listeners);
   AddNumber(dict, "neighbours", s.usage.neighbours);
+  AddNumber(dict, "paths", s.usage.paths);
   AddNumber(dict, "send_records", s.usage.send_records);
   AddNumber(dict, "timers", s.usage.timers);
   AddNumber(dict, "fragments", s.usage.fragments);

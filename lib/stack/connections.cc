@@ -12,6 +12,7 @@ void Shard::Impl::SettleRare(uint32_t index, const tcp::Effects& effects) {
     SendTcpControl(slot.key, slot.neighbour, {.flags = reply.flags, .seq = reply.seq, .ack = reply.ack});
   }
   if (effects.challenge_withheld) counters.tx_drops.Count(DropReason::kTcpChallengeLimited);
+  if (effects.path.kind != tcp::PathNews::Kind::kNone) OnPathNews(index, effects.path);
   // RFC 9293 MUST-20: negative advice to IP.
   if (effects.doubt_route) neighbours.Doubt(slot.neighbour, now);
   if (effects.transmit || (effects.events & tcp::kEventClosed) == 0) MarkDirty(index, slot);

@@ -77,7 +77,9 @@ DropReason Shard::Impl::InputIcmp(RxPacket& p, uint16_t) {
       return AnswerEcho(p, message);
     case wire::kIcmpDestinationUnreachable:
       // Code 4 speaks of size, not of reachability.
-      if (message.code == wire::kUnreachableFragmentationNeeded) return DropReason::kIcmpTypeUnknown;
+      if (message.code == wire::kUnreachableFragmentationNeeded) {
+        return OnPacketTooBig(p, message, message.next_hop_mtu());
+      }
       return OnIcmpError(p, message, tcp::Trouble::kUnreachable, EndOfUnreachable4(message.code));
     case wire::kIcmpTimeExceeded:
       return OnIcmpError(p, message, tcp::Trouble::kTimeExceeded);
@@ -109,6 +111,8 @@ DropReason Shard::Impl::InputIcmpv6(RxPacket& p, uint16_t interface) {
       return AnswerEcho(p, message);
     case wire::kIcmpv6DestinationUnreachable:
       return OnIcmpError(p, message, tcp::Trouble::kUnreachable, EndOfUnreachable6(message.code));
+    case wire::kIcmpv6PacketTooBig:
+      return OnPacketTooBig(p, message, message.rest);
     case wire::kIcmpv6TimeExceeded:
       return OnIcmpError(p, message, tcp::Trouble::kTimeExceeded);
     case wire::kIcmpv6ParameterProblem:
@@ -156,26 +160,38 @@ DropReason Shard::Impl::AnswerEcho(RxPacket& p, const wire::IcmpMessage& message
   return DropReason::kNone;
 }
 
+// The connection of which an error quotes a segment.
+DropReason Shard::Impl::FindQuoted(const RxPacket& p, const wire::IcmpMessage& message,
+                                   wire::IcmpQuote* quote, uint32_t* index) const {
+  const wire::ParseError error =
+      p.ipv6 ? wire::ParseIcmpv6Quote(message.body, *quote) : wire::ParseIcmpQuote(message.body, *quote);
+  if (error != wire::ParseError::kNone) return DropReason::kIcmpQuoteMalformed;
+  if (quote->protocol != wire::kProtocolTcp) return DropReason::kIcmpQuoteUnknown;
+  const wire::FlowKey key{.local = quote->src,
+                          .remote = quote->dst,
+                          .local_port = quote->src_port,
+                          .remote_port = quote->dst_port};
+  const FlowId id = FindFlow(key, flows.Hash(key));
+  if (id.kind() != FlowKind::kConnection) return DropReason::kIcmpQuoteUnknown;
+  *index = id.index();
+  return DropReason::kNone;
+}
+
 // An error about something we are said to have sent. Only what quotes a segment in flight is believed (RFC
 // 5927 4.1).
 DropReason Shard::Impl::OnIcmpError(RxPacket& p, const wire::IcmpMessage& message, tcp::Trouble trouble,
                                     tcp::CloseReason end) {
   wire::IcmpQuote quote;
-  const wire::ParseError error =
-      p.ipv6 ? wire::ParseIcmpv6Quote(message.body, quote) : wire::ParseIcmpQuote(message.body, quote);
-  if (error != wire::ParseError::kNone) return DropReason::kIcmpQuoteMalformed;
-  if (quote.protocol != wire::kProtocolTcp) return DropReason::kIcmpQuoteUnknown;
-  const wire::FlowKey key{
-      .local = quote.src, .remote = quote.dst, .local_port = quote.src_port, .remote_port = quote.dst_port};
-  const FlowId id = FindFlow(key, flows.Hash(key));
-  if (id.kind() != FlowKind::kConnection) return DropReason::kIcmpQuoteUnknown;
-  tcp::Connection& conn = slots[id.index()].conn;
+  uint32_t index = kNoSlot;
+  const DropReason unknown = FindQuoted(p, message, &quote, &index);
+  if (unknown != DropReason::kNone) return unknown;
+  tcp::Connection& conn = slots[index].conn;
   if (quote.seq.Before(conn.snd_una) || quote.seq.AtOrAfter(conn.snd_nxt))
     return DropReason::kIcmpQuoteUnknown;
   tcp::Effects effects;
   tcp::OnIcmpError(conn, env, quote.seq, trouble, end, now, effects);
   const uint64_t resets = counters.resets_received;
-  Settle(id.index(), effects);
+  Settle(index, effects);
   counters.resets_received = resets;  // refused, but by no RST
   return DropReason::kNone;
 }

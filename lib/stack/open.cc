@@ -59,7 +59,8 @@ tcp::OpenParams Shard::Impl::ParamsFor(const wire::FlowKey& key, uint16_t interf
   return {.iss = tcp::InitialSequence(hash, now),
           .ts_offset = tcp::TimestampOffset(hash),
           .link_mss = LinkMss(key, interface),
-          .default_peer_mss = DefaultPeerMss(key)};
+          .default_peer_mss = DefaultPeerMss(key),
+          .path = PathParamsFor(key.remote)};
 }
 
 bool Shard::Impl::PortUsable(const wire::FlowKey& key) const {

@@ -27,6 +27,7 @@ uint32_t RecordLimit(const ShardConfig& config) {
 constexpr uint64_t kCookiePurpose = 0x434f4f4b4945;
 constexpr uint64_t kSourcePurpose = 0x534f55524345;
 constexpr uint64_t kReassemblyPurpose = 0x66726167;
+constexpr uint64_t kPathPurpose = 0x50415448;
 HashKey Derive(const std::array<uint8_t, 16>& secret, uint64_t purpose) {
   const HashKey key = HashKeyFromBytes(secret);
   return {SipHash24(key, purpose, 0), SipHash24(key, purpose, 1)};
@@ -73,6 +74,8 @@ Shard::Impl::Impl(const ShardConfig& shard_config, MemorySource& memory, Instant
       listeners(config.max_listeners),
       sources(memory, config.max_half_open, Derive(config.table_secret, config.seed ^ kSourcePurpose)),
       deferrals(memory, config.max_connections, start),
+      paths(memory, config.max_paths, Derive(config.table_secret, config.seed ^ kPathPurpose)),
+      raises(memory, config.max_connections, start),
       neighbours(memory, config.max_neighbours, Derive(config.table_secret, ~config.seed)),
       reassembly(memory, config.reassembly, Derive(config.table_secret, kReassemblyPurpose)),
       wheel(memory, config.max_connections * kWheelEntriesPerConnection, start),
@@ -275,6 +278,7 @@ ShardUsage Shard::usage() const {
           .time_wait = i.time_wait.in_use(),
           .listeners = i.listeners.in_use(),
           .neighbours = i.neighbours.in_use(),
+          .paths = i.paths.in_use(),
           .send_records = i.records.in_use(),
           .cold_states = i.cold.in_use(),
           .timers = i.armed,

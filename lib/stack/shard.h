@@ -77,6 +77,7 @@ struct ShardConfig {
   uint32_t max_time_wait = 65'536;
   uint32_t max_listeners = 1'024;
   uint32_t max_neighbours = 1'024;
+  uint32_t max_paths = 1'024;  // destinations whose path is known to carry less than its link
   ReassemblyLimits reassembly;
   uint32_t max_send_records = 0;  // 0: four for each connection, at least 65,536
   // Secrets: of the flow table's hash (own to a shard) and of ISNs, timestamps and SYN cookies (shared by all
@@ -169,6 +170,10 @@ struct ShardCounters {
   uint64_t tx_payload = 0;  // TCP payload octets sent, retransmissions included
   uint64_t retransmitted_segments = 0;
   uint64_t timeouts = 0;
+  uint64_t path_mtu_lowered = 0;  // times a connection learnt that its path carries less, from a router, from
+                                  // another connection, or by what arrived after a black hole
+  uint64_t path_black_holes = 0;  // times large segments vanished so often that it sent small ones instead
+  uint64_t path_mtu_raised = 0;   // times a probe arrived that was larger than segments before it
   uint64_t accepted = 0;
   uint64_t syn_cookies_sent = 0;      // SYN-ACKs that leave nothing behind
   uint64_t syn_cookies_accepted = 0;  // connections that came of them
@@ -189,6 +194,7 @@ struct ShardUsage {
   uint32_t time_wait = 0;
   uint32_t listeners = 0;
   uint32_t neighbours = 0;
+  uint32_t paths = 0;  // known to carry less than their link
   uint32_t send_records = 0;
   uint32_t cold_states = 0;
   uint32_t timers = 0;

@@ -60,13 +60,17 @@ class ShardHostileTest : public ShardTest {
   }
   Bytes IcmpError(const TestFlow& flow) {
     const TestFlow ours{flow.dst, flow.src, flow.dst_port, flow.src_port};
-    Bytes quote = IpPacket(ours.src, ours.dst, wire::kProtocolTcp,
-                           TcpBytes(ours, wire::kAck, ExpectedOf(flow.src, flow.src_port).ack, 1001));
+    const bool v4 = flow.src.IsV4();
+    const uint32_t seq = ExpectedOf(flow.src, flow.src_port).ack - static_cast<uint32_t>(rng_.Below(300));
+    Bytes quote = IpPacket(ours.src, ours.dst, wire::kProtocolTcp, TcpBytes(ours, wire::kAck, seq, 1001));
+    wire::StoreBe16(quote.data() + (v4 ? 2 : 4), static_cast<uint16_t>(rng_.Below(1'500)));
     Bytes body(8 + quote.size());
-    const wire::IcmpMessage message{.type = static_cast<uint8_t>(flow.src.IsV4() ? 3 : 1),
+    // Of IPv4, code 4 is "fragmentation needed"; of IPv6, type 2 "packet too big".
+    const wire::IcmpMessage message{.type = static_cast<uint8_t>(v4 ? 3 : 1 + rng_.Below(2)),
                                     .code = static_cast<uint8_t>(rng_.Below(5)),
+                                    .rest = static_cast<uint32_t>(rng_.Below(1'600)),
                                     .body = quote};
-    if (flow.src.IsV4()) {
+    if (v4) {
       wire::WriteIcmp(message, body.data());
     } else {
       wire::WriteIcmpv6(message, flow.src, flow.dst, body.data());

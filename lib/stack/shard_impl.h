@@ -19,6 +19,7 @@
 #include "stack/ip_reassembly.h"
 #include "stack/listeners.h"
 #include "stack/neighbour.h"
+#include "stack/path_table.h"
 #include "stack/ports.h"
 #include "stack/routes.h"
 #include "stack/shard.h"
@@ -205,7 +206,8 @@ struct Shard::Impl {
   // ---- connections.cc: what follows from what TCP did ----
   void Settle(uint32_t index, Slot& slot, tcp::Effects& effects) {
     released.Splice(effects.released);
-    const bool rare = effects.reply.wanted || effects.challenge_withheld || effects.doubt_route;
+    const bool rare = effects.reply.wanted || effects.challenge_withheld || effects.doubt_route ||
+                      effects.path.kind != tcp::PathNews::Kind::kNone;
     if (rare || (effects.events & ~tcp::kEventReadable) != 0) [[unlikely]] {
       SettleRare(index, effects);
       return;
@@ -305,6 +307,8 @@ struct Shard::Impl {
   DropReason InputIcmp(RxPacket& p, uint16_t interface);
   DropReason InputIcmpv6(RxPacket& p, uint16_t interface);
   DropReason AnswerEcho(RxPacket& p, const wire::IcmpMessage& message);
+  DropReason FindQuoted(const RxPacket& p, const wire::IcmpMessage& message, wire::IcmpQuote* quote,
+                        uint32_t* index) const;
   // `end`: what it does to an opening connection; kNone for a soft error.
   DropReason OnIcmpError(RxPacket& p, const wire::IcmpMessage& message, tcp::Trouble trouble,
                          tcp::CloseReason end = tcp::CloseReason::kNone);
@@ -317,6 +321,13 @@ struct Shard::Impl {
     uint32_t rest = 0;
   };
   DropReason EmitIcmpError(RxPacket& p, const wire::IpAddress& from, const IcmpError& error, DropReason why);
+
+  // ---- path_handler.cc ----
+  tcp::PathParams PathParamsFor(const wire::IpAddress& remote) const;
+  DropReason OnPacketTooBig(RxPacket& p, const wire::IcmpMessage& message, uint32_t mtu);
+  void OnPathNews(uint32_t index, const tcp::PathNews& news);
+  bool AdvanceRaises();
+  void ConsultPaths(uint32_t index);
 
   // ---- control.cc: frames of no connection ----
   // A fresh frame, or nullptr (counted) when the bound is reached.
@@ -386,6 +397,8 @@ struct Shard::Impl {
   SourceTable sources;
   TimingWheel deferrals;  // {slot, generation} of connections whose accept event waits for data
   uint32_t deferred = 0;
+  PathTable paths;
+  TimingWheel raises;  // {slot, generation} of connections on paths that carry less than they might some day
   NeighbourTable neighbours;
   IpReassembly reassembly;
   TimingWheel wheel;

@@ -16,6 +16,7 @@ bool Shard::Impl::AdvanceTimers() {
   more = ExpireTimeWait() || more;
   more = ExpireFragments() || more;
   more = AdvanceDeferred() || more;
+  more = AdvanceRaises() || more;
   return AdvanceNeighbours() || more;
 }
 
@@ -31,8 +32,10 @@ Instant Shard::Impl::OnWheel(uint32_t index, uint32_t generation) {
     const uint64_t timeouts = cold[slot.conn.cold].timeouts;
     tcp::Effects effects;
     tcp::OnTimer(slot.conn, env, now, effects);
-    counters.timeouts += cold[slot.conn.cold].timeouts - timeouts;
+    const bool timed_out = cold[slot.conn.cold].timeouts != timeouts;
+    counters.timeouts += timed_out ? 1 : 0;
     Settle(index, effects);
+    if (!stale() && timed_out) ConsultPaths(index);
     if (stale()) return Instant::Never();
   }
   const Instant next = tcp::NextDeadline(slot.conn, now);
@@ -59,7 +62,8 @@ Instant Shard::Impl::NextDeadline() const {
     if (!port.control.empty() || !port.dirty.empty()) return now;
   }
   return std::min({wheel.NextExpiry(), half_open.NextDeadline(), time_wait.NextDeadline(now),
-                   deferrals.NextExpiry(), neighbours.NextDeadline(), reassembly.NextDeadline()});
+                   deferrals.NextExpiry(), raises.NextExpiry(), neighbours.NextDeadline(),
+                   reassembly.NextDeadline()});
 }
 
 }  // namespace tern::stack

@@ -73,6 +73,10 @@ void OnDuplicate(const Context& ctx) {
   } else {
     cold.scoreboard.OnSegmentDeparted(conn.mss);
   }
+  if (cold.path.active() && LostForItsSize(ctx)) {
+    ctx.effects.transmit = true;
+    return;
+  }
   const bool head_lost = !conn.records.empty() && pool[conn.records.head()].Has(kLost);
   switch (cold.recovery.OnDuplicateAck(conn.snd_una, conn.snd_nxt, head_lost)) {
     case DupAckAction::kEnterRecovery:
@@ -113,6 +117,7 @@ uint32_t Advance(const Context& ctx, const SegmentView& segment) {
     ColdState& cold = ctx.cold();
     cold.scoreboard.OnAck(acked, conn.snd_una);
     cold.backoff = 0;
+    if (cold.path.active()) NotePathProgress(ctx);
   }
   ReleaseAcked(ctx);
   if (conn.Is(kWritableOwed)) TellOfSendRoom(ctx);

@@ -6,6 +6,7 @@
 
 #include "base/instant.h"
 #include "tcp/congestion.h"
+#include "tcp/path_mtu.h"
 
 namespace tern::tcp {
 
@@ -38,6 +39,13 @@ struct TcpConfig {
 
   uint8_t initial_window_segments = 10;  // RFC 6928
   CongestionAlgorithm congestion = CongestionAlgorithm::kCubic;
+
+  // RFC 1191, RFC 8201: routers are believed that say what passes; never below a floor, and where it would
+  // harm only when the segment's own loss bears them out (RFC 5927 7).
+  bool path_mtu_discovery = true;
+  // RFC 8899, RFC 4821: many networks drop what those routers say. Starting small on every path to find out
+  // (kAlways) would make most transfers slower for the sake of few.
+  PathProbing plpmtud = PathProbing::kBlackHole;
 
   uint32_t receive_buffer = 256 * 1024;  // octets offered as window, before tuning
   uint32_t send_buffer = 256 * 1024;     // octets accepted from the application before it has to wait

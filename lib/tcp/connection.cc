@@ -12,8 +12,6 @@ namespace {
 // RFC 9293 3.7.1 puts no lower bound on what a peer may announce; below this a segment is nearly all header,
 // and a peer that announces it is lying or attacking.
 constexpr uint16_t kLeastPeerMss = 48;
-// NOP NOP TS: taken off the payload of every segment (RFC 9293 3.7.1, MUST-16).
-constexpr uint16_t kTimestampOctets = 12;
 constexpr uint32_t kLargestUnscaledWindow = 0xffff;
 
 bool AllocateCold(Connection& conn, Environment& env, const OpenParams& params, Instant now) {
@@ -32,12 +30,19 @@ bool AllocateCold(Connection& conn, Environment& env, const OpenParams& params, 
   state.started_at = now;
   state.link_mss = params.link_mss;
   state.peer_mss = params.default_peer_mss;
+  state.base_mss = params.path.base_mss;
+  state.least_mss = params.path.least_mss;
+  state.path.Know(params.path.known_mss, params.path.settled);
   return true;
 }
 
-uint16_t EffectiveMss(const Connection& conn, const ColdState& cold) {
-  const uint16_t mss = std::max(kLeastPeerMss, std::min(cold.peer_mss, cold.link_mss));
-  return conn.Is(kUseTimestamps) ? static_cast<uint16_t>(mss - kTimestampOctets) : mss;
+// What our link and the peer both take.
+uint16_t AgreedMss(const ColdState& cold) {
+  return std::max(kLeastPeerMss, std::min(cold.peer_mss, cold.link_mss));
+}
+
+uint16_t TextOf(const Connection& conn, uint16_t mss) {
+  return static_cast<uint16_t>(mss - TimestampRoom(conn));
 }
 
 }  // namespace
@@ -50,7 +55,7 @@ bool OpenActive(Connection& conn, Environment& env, const OpenParams& params, In
   if (!AllocateCold(conn, env, params, now)) return false;
   conn.state = After(State::kClosed, Step::kOpenActive);
   conn.Set(kActiveOpen | kSynPending | kSlowPathOnly);
-  conn.mss = EffectiveMss(conn, (*env.cold)[conn.cold]);
+  conn.mss = TextOf(conn, AgreedMss((*env.cold)[conn.cold]));
   return true;
 }
 
@@ -81,14 +86,17 @@ bool OpenPassive(Connection& conn, Environment& env, const PassiveParams& params
   } else {
     conn.Clear(kAutotune);  // there is no way to tell of more
   }
-  conn.mss = EffectiveMss(conn, cold);
+  conn.mss = TextOf(conn, AgreedMss(cold));
   return true;
 }
 
 void Establish(const Context& ctx) {
   Connection& conn = ctx.conn;
   ColdState& cold = ctx.cold();
-  conn.mss = EffectiveMss(conn, cold);
+  cold.path.Start({.most = AgreedMss(cold), .base = cold.base_mss, .least = cold.least_mss},
+                  ctx.config().plpmtud, ctx.now);
+  conn.mss = TextOf(conn, cold.path.mss());
+  if (cold.path.below_most()) ctx.effects.path = {.kind = PathNews::Kind::kBegan, .watch = true};
   // RFC 6298 3: the SYN gives the first sample unless it was sent again (Karn).
   if (cold.syn_tries == 1 && cold.syn_sent_at != Instant::Never()) {
     conn.rtt.Update(ctx.now - cold.syn_sent_at);
@@ -153,7 +161,7 @@ void RefreshSlowPath(const Context& ctx) {
                      cold.recovery.dup_acks() == 0 && cold.reassembly.empty() && cold.backoff == 0 &&
                      !cold.recovery.remembers_point() && cold.unanswered == 0 && !conn.Is(kPersisting) &&
                      !cold.urgent_send.pending() && !cold.urgent_receive.awaited() &&
-                     !cold.keepalive_pending && cold.keepalive.unanswered() == 0;
+                     !cold.keepalive_pending && cold.keepalive.unanswered() == 0 && !cold.path.active();
   if (quiet) {
     conn.Clear(kSlowPathOnly);
     cold.resend_hint = nullptr;

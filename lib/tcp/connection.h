@@ -26,6 +26,7 @@
 #include "tcp/effects.h"
 #include "tcp/fast_recovery.h"
 #include "tcp/keepalive.h"
+#include "tcp/path_mtu.h"
 #include "tcp/reassembly.h"
 #include "tcp/retransmit_queue.h"
 #include "tcp/rtt_estimator.h"
@@ -116,6 +117,9 @@ struct ColdState {
   ReceiveTuner receive_tuner;
   UrgentReceive urgent_receive;
   UrgentSend urgent_send;
+  PathMtu path;
+  uint16_t base_mss = 1'024;  // PathBounds::base and least, of the path
+  uint16_t least_mss = 512;
   Buffer* resend_hint = nullptr;  // the send buffer where the last retransmission was found
   uint8_t backoff = 0;            // unanswered retransmissions (or probes) in a row
   uint8_t unanswered = 0;         // of those, since the peer last said anything
@@ -152,6 +156,14 @@ struct Environment {
   bool memory_tight = false;
 };
 
+// What other connections found out about a path, and what paths of its family carry; as PathMtu counts.
+struct PathParams {
+  uint16_t known_mss = 0;  // 0: nothing is known
+  bool settled = true;     // false: what is known is the beginning of a search
+  uint16_t base_mss = 1'024;
+  uint16_t least_mss = 512;
+};
+
 // What a connection needs to know about its path and its tuple, made by the stack.
 struct OpenParams {
   SeqNum iss;              // RFC 6528
@@ -159,6 +171,7 @@ struct OpenParams {
   uint16_t link_mss = 0;   // what we announce: MTU less fixed IP and TCP headers
   uint16_t default_peer_mss = 536;
   uint32_t receive_buffer = 0;  // 0: the configuration's
+  PathParams path;
 };
 
 // What the half-open table knows when the third segment of a handshake arrives (or a valid cookie does).
@@ -299,6 +312,17 @@ Trouble LastTrouble(const Connection& conn, const Environment& env);
 // flight is ignored (RFC 5927 4.1).
 void OnIcmpError(Connection& conn, Environment& env, SeqNum quoted, Trouble trouble, CloseReason end,
                  Instant now, Effects& effects);
+
+// A router says that the segment with the sequence number `quoted` was too big, and that one would pass whose
+// options and text are `mss` octets together (RFC 1191, RFC 8201). The verdict is for the books; what follows
+// is done. REQUIRES: state is not kClosed.
+TooBigVerdict OnPacketTooBig(Connection& conn, Environment& env, SeqNum quoted, uint16_t mss, Instant now,
+                             Effects& effects);
+// Another connection learnt that of the same path: nothing of more than `mss` octets passes.
+void LearnPathMss(Connection& conn, Environment& env, uint16_t mss, Instant now, Effects& effects);
+// What is known of the path may have aged: more is tried when it has. Returns when to call again; Never: not
+// until Effects::path asks for it anew.
+Instant OnPathAged(Connection& conn, Environment& env, Instant now, Effects& effects);
 
 // Gives every buffer, record and the cold state back; called by the shard when it frees or compacts the slot.
 void ReleaseAll(Connection& conn, Environment& env, BufferChain& released);

@@ -51,6 +51,21 @@ struct ControlReply {
   SeqNum ack;
 };
 
+// What was found out about the path, for the connections to come.
+struct PathNews {
+  enum class Kind : uint8_t {
+    kNone,
+    kBegan,  // with less than the link carries, as others found
+    kLowered,
+    kBlackHole,
+    kRaised,
+  };
+  Kind kind = Kind::kNone;
+  uint16_t mss = 0;     // what it carries, as PathMtu counts; 0: not certain yet
+  bool settled = true;  // false: the search for more goes on
+  bool watch = false;   // more is to be tried some day: OnPathAged
+};
+
 struct Effects {
   uint16_t events = 0;
   CloseReason reason = CloseReason::kNone;
@@ -60,6 +75,7 @@ struct Effects {
   bool challenge_withheld = false;  // an ACK that RFC 5961 7's limit did not let through
   DropReason drop_reason{};
   ControlReply reply;
+  PathNews path;
   BufferChain released;  // buffers nobody needs any more, as one chain
 
   void Drop(DropReason why) {

@@ -85,6 +85,8 @@ inline Duration CurrentRto(const Connection& conn, const Environment& env) {
 inline void StartRetransmitTimer(Connection& conn, const Environment& env, Instant now) {
   if (!conn.retransmit_at.IsSet()) conn.retransmit_at.Set(now + CurrentRto(conn, env));
 }
+// NOP NOP TS: taken off the text of every segment (RFC 9293 3.7.1, MUST-16).
+inline uint32_t TimestampRoom(const Connection& conn) { return conn.Is(kUseTimestamps) ? 12 : 0; }
 inline uint32_t CoarseClock(Instant now) { return static_cast<uint32_t>(now.nanos() >> 30); }
 
 // ---- ack_input.cc ----
@@ -172,6 +174,23 @@ inline bool ReceivesText(State state) {
 inline constexpr Duration kLongestWait = Duration::Seconds(4 * 3'600);
 void OnKeepaliveDeadline(const Context& ctx);
 void NoteTrouble(const Context& ctx, Trouble trouble);
+
+// ---- path.cc ----
+
+// How much text the next segment is to hold, as a probe of the path; 0: no probe.
+struct ProbePlan {
+  uint32_t text = 0;
+  bool wait = false;  // nothing may go until there is room for the probe: ACKs are on their way that make it
+};
+ProbePlan PlanProbe(const Connection& conn, const Environment& env, uint32_t sack_blocks);
+void NoteProbeSent(const Connection& conn, Environment& env, SeqNum seq, uint32_t text);
+// SND.UNA moved.
+void NotePathProgress(const Context& ctx);
+// A duplicate ACK: true when all that it shows missing is lost for its size, so that nothing but a
+// retransmission follows (RFC 4821 7.7, RFC 8899 3).
+bool LostForItsSize(const Context& ctx);
+// The retransmission timer expired. True: because of a segment's size; what there is to do is done.
+bool TimedOutForItsSize(const Context& ctx);
 
 // ---- urgent.cc ----
 

@@ -235,6 +235,21 @@ uint32_t SackScoreboard::MarkHeadLost(RecordPool& pool, RetransmitQueue& queue, 
   return head.length;
 }
 
+void SackScoreboard::MarkTooLongLost(RecordPool& pool, const RetransmitQueue& queue, SeqRange within,
+                                     uint32_t length) {
+  ForgetIfClean();
+  for (uint32_t i = queue.head(); i != kNoSlot; i = pool[i].next) {
+    SendRecord& record = pool[i];
+    const uint32_t fin = record.Has(kSentFin) ? 1 : 0;
+    if (record.seq.Before(within.start) || record.seq.AtOrAfter(within.end)) continue;
+    if (record.Has(kSacked) || record.length - fin <= length) continue;
+    if (record.Has(kRetransmitted)) retransmitted_ -= record.length;
+    ClearMark(record, kRetransmitted);
+    if (!record.Has(kLost)) MarkRecordLost(record);
+  }
+  hint_ = {};  // what it passed over may have to go again
+}
+
 RetransmitChoice SackScoreboard::NextRetransmit(RecordPool& pool, RetransmitQueue& queue, uint32_t max_length,
                                                 bool speculative) {
   ForgetIfClean();

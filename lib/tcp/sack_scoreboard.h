@@ -64,6 +64,10 @@ class SackScoreboard {
   // Judges lost what RFC 6675 4's IsLost calls so. Returns the octets newly lost. Call after OnSack.
   uint32_t MarkLost(RecordPool& pool, const RetransmitQueue& queue, uint32_t smss);
 
+  // Judges lost, of the records that begin in `within`, those of more than `length` octets of data that are
+  // not sacked, be it under way for the second time: they were sent in segments that the path does not carry.
+  void MarkTooLongLost(RecordPool& pool, const RetransmitQueue& queue, SeqRange within, uint32_t length);
+
   // Judges the first `length` octets at SND.UNA lost: the third duplicate ACK, or a partial ACK without SACK
   // (RFC 6582 3.2). Returns the octets newly lost: 0 when they already were, or were sacked.
   uint32_t MarkHeadLost(RecordPool& pool, RetransmitQueue& queue, uint32_t length);

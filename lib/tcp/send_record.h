@@ -20,6 +20,7 @@ enum SendMark : uint8_t {
   kRetransmitted = 1u << 4,  // a retransmission of it is thought to be in flight
   kMixedTimes = 1u << 5,  // ranges sent at different times were joined: sent_at is the latest, no RTT sample
   kAppLimited = 1u << 6,  // sent while the application, not the network, was the limit
+  kPathProbe = 1u << 7,   // one segment larger than others, to see whether it arrives: shares no record
 };
 
 // The connection's delivery state when a range was sent; delivery rate is computed from it at the ACK.

@@ -85,6 +85,11 @@ void OnRetransmitTimeout(const Context& ctx) {
   ColdState& cold = ctx.cold();
   if (GivesUp(ctx, cold.unanswered, ctx.config().data_retries)) return;
   ++cold.timeouts;
+  if (TimedOutForItsSize(ctx)) {
+    SaturatingIncrement(cold.unanswered);
+    BackOff(ctx);
+    return;
+  }
   const uint32_t flight = conn.snd_una.DistanceTo(conn.snd_nxt);
   const bool repeated = cold.backoff > 0;
   conn.cwnd = OnTimeout(cold.congestion, conn.cwnd, flight, repeated, ctx.now);

@@ -169,6 +169,7 @@ bool EmitRetransmission(Connection& conn, Environment& env, Instant now, bool sp
   }
   if (choice.seq + out.payload_length == conn.snd_end && data != 0) out.flags |= wire::kPsh;
   cold.scoreboard.OnRetransmit(*env.records, choice.record, now);
+  if (cold.path.Covers(choice.seq)) cold.path.OnProbeLost();
   ++cold.retransmitted_segments;
   conn.Clear(kForceResend);
   CommitAck(conn, env, out, /*pure=*/false);
@@ -221,11 +222,11 @@ bool FinIsDue(const Connection& conn, uint32_t length) {
 }
 
 // Records [SND.NXT, + length) before it is given out. False: no record left; the timer will try again.
-bool RecordRange(Connection& conn, Environment& env, Instant now, uint32_t length, bool fin) {
+bool RecordRange(Connection& conn, Environment& env, Instant now, uint32_t length, uint8_t marks) {
   const TransmittedRange range{.seq = conn.snd_nxt,
-                               .length = length + (fin ? 1u : 0u),
+                               .length = length + ((marks & kSentFin) != 0 ? 1u : 0u),
                                .sent_at = now,
-                               .marks = static_cast<uint8_t>(fin ? kSentFin : 0)};
+                               .marks = marks};
   if (conn.records.Append(*env.records, range) != AppendOutcome::kNoRecord) return true;
   if (conn.records.empty() && !conn.retransmit_at.IsSet()) {
     conn.Set(kPersisting | kSlowPathOnly);
@@ -239,7 +240,14 @@ bool EmitNew(Connection& conn, Environment& env, Instant now, uint32_t payload_b
   // The pointer differs from one segment to the next, so no device may cut up what carries it.
   if (conn.Is(kSlowPathOnly) && (*env.cold)[conn.cold].urgent_send.pending()) payload_budget = 0;
   FillOptions(conn, env, now, out);
-  const uint32_t room = SegmentRoom(conn, out);
+  uint32_t room = SegmentRoom(conn, out);
+  ProbePlan probe;
+  if (conn.Is(kSlowPathOnly)) probe = PlanProbe(conn, env, out.options.sack_count);
+  if (probe.wait) return false;
+  if (probe.text != 0) {
+    room = probe.text;
+    payload_budget = 0;
+  }
   SendDecision decision;
   if (const uint32_t unsent = Unsent(conn); unsent != 0) {
     decision = Decide(conn, env, room, payload_budget);
@@ -256,7 +264,9 @@ bool EmitNew(Connection& conn, Environment& env, Instant now, uint32_t payload_b
   const uint32_t length =
       decision.length == 0 ? 0 : GatherSlices(conn, next, conn.snd_nxt, decision.length, *out.frame);
   const bool fin = FinIsDue(conn, length);
-  if (!RecordRange(conn, env, now, length, fin)) return false;
+  const uint8_t marks = probe.text != 0 ? kPathProbe : fin ? kSentFin : 0;
+  if (!RecordRange(conn, env, now, length, marks)) return false;
+  if (probe.text != 0) NoteProbeSent(conn, env, conn.snd_nxt, length);
   out.seq = conn.snd_nxt;
   out.payload_length = length;
   if (decision.push) out.flags |= wire::kPsh;

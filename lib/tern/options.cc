@@ -144,6 +144,8 @@ absl::Status SetTcp(const Options& options, tcp::TcpConfig& tcp) {
     return Bad("synack_retries", absl::StrCat(options.synack_retries), "0 to 15");
   tcp.synack_retries = static_cast<uint8_t>(options.synack_retries);
   tcp.nodelay = options.nodelay;
+  tcp.path_mtu_discovery = options.path_mtu_discovery;
+  tcp.plpmtud = static_cast<tcp::PathProbing>(options.plpmtud);
   tcp.timestamps = options.timestamps;
   tcp.sack = options.sack;
   tcp.window_scale = options.window_scale;
@@ -212,6 +214,9 @@ static_assert(static_cast<int>(SynCookies::kOff) == static_cast<int>(stack::SynC
 static_assert(static_cast<int>(SynCookies::kPastBacklog) ==
               static_cast<int>(stack::SynCookies::kPastBacklog));
 static_assert(static_cast<int>(SynCookies::kAlways) == static_cast<int>(stack::SynCookies::kAlways));
+static_assert(static_cast<int>(PathProbing::kOff) == static_cast<int>(tcp::PathProbing::kOff));
+static_assert(static_cast<int>(PathProbing::kBlackHole) == static_cast<int>(tcp::PathProbing::kBlackHole));
+static_assert(static_cast<int>(PathProbing::kAlways) == static_cast<int>(tcp::PathProbing::kAlways));
 static_assert(static_cast<int>(IdlePolicy::kAdaptive) == static_cast<int>(runtime::IdlePolicy::kAdaptive));
 static_assert(static_cast<int>(IdlePolicy::kYield) == static_cast<int>(runtime::IdlePolicy::kYield));
 static_assert(static_cast<int>(IdlePolicy::kSpin) == static_cast<int>(runtime::IdlePolicy::kSpin));

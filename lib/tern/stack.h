@@ -60,6 +60,14 @@ enum class IdlePolicy : uint8_t {
   kSpin,      // polls; for a core of its own
 };
 
+// When connections try for themselves how large a packet their path carries (RFC 8899).
+enum class PathProbing : uint8_t {
+  kOff,        // routers have to tell
+  kBlackHole,  // when large segments vanish and no router says why; and every ten minutes on a path that does
+               // not carry what the link does
+  kAlways,     // from small packets upwards, on every connection
+};
+
 enum class HugePages : uint8_t {
   kAuto,  // if the system has them
   kOn,    // or fail
@@ -100,9 +108,11 @@ struct Options {
   bool nodelay = false;              // true: no Nagle unless a connection asks for it
   uint16_t ttl = 64;                 // TTL or hop limit of TCP segments, 1 to 255
   uint16_t dscp = 0;                 // Diffserv code point of TCP segments, 0 to 63
-  bool timestamps = true;            // RFC 7323
-  bool sack = true;                  // RFC 2018
-  bool window_scale = true;          // RFC 7323
+  bool path_mtu_discovery = true;    // routers are believed that say "packet too big" (RFC 1191, RFC 8201)
+  PathProbing plpmtud = PathProbing::kBlackHole;
+  bool timestamps = true;    // RFC 7323
+  bool sack = true;          // RFC 2018
+  bool window_scale = true;  // RFC 7323
 
   IdlePolicy idle = IdlePolicy::kAdaptive;
   std::chrono::nanoseconds idle_spin = std::chrono::microseconds(50);

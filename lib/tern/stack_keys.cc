@@ -122,6 +122,13 @@ void AddTcpKeys(ConfigTable& table, Options* options) {
   table.AddBool("nodelay", &options->nodelay, "send small segments at once (Nagle off)");
   table.AddUint16("ttl", &options->ttl, 1, 255, "TTL or hop limit of TCP segments");
   table.AddUint16("dscp", &options->dscp, 0, 63, "Diffserv code point of TCP segments (RFC 2474)");
+  table.AddBool("path_mtu_discovery", &options->path_mtu_discovery,
+                "believe routers that say a packet was too big (RFC 1191, RFC 8201)");
+  table.AddChoice(
+      "plpmtud", &options->plpmtud,
+      {{"off", PathProbing::kOff}, {"blackhole", PathProbing::kBlackHole}, {"always", PathProbing::kAlways}},
+      "find out what a path carries by probes of larger segments (RFC 8899): never, when large "
+      "ones vanish, or always");
   table.AddBool("timestamps", &options->timestamps, "offer timestamps (RFC 7323)");
   table.AddBool("sack", &options->sack, "offer selective acknowledgements (RFC 2018)");
   table.AddBool("window_scale", &options->window_scale, "offer window scaling (RFC 7323)");

@@ -52,6 +52,9 @@ void WorkerStats::Add(const WorkerStats& other) {
                            &WorkerStats::tx_payload,
                            &WorkerStats::retransmitted_segments,
                            &WorkerStats::timeouts,
+                           &WorkerStats::path_mtu_lowered,
+                           &WorkerStats::path_black_holes,
+                           &WorkerStats::path_mtu_raised,
                            &WorkerStats::accepted,
                            &WorkerStats::syn_cookies_sent,
                            &WorkerStats::syn_cookies_accepted,
@@ -67,6 +70,7 @@ void WorkerStats::Add(const WorkerStats& other) {
                            &WorkerStats::time_wait,
                            &WorkerStats::listeners,
                            &WorkerStats::neighbours,
+                           &WorkerStats::paths,
                            &WorkerStats::send_records,
                            &WorkerStats::timers}) {
     this->*field += other.*field;
@@ -97,6 +101,9 @@ WorkerStats MakeStats(const runtime::WorkerSnapshot& s) {
   stats.tx_payload = s.shard.tx_payload;
   stats.retransmitted_segments = s.shard.retransmitted_segments;
   stats.timeouts = s.shard.timeouts;
+  stats.path_mtu_lowered = s.shard.path_mtu_lowered;
+  stats.path_black_holes = s.shard.path_black_holes;
+  stats.path_mtu_raised = s.shard.path_mtu_raised;
   stats.accepted = s.shard.accepted;
   stats.syn_cookies_sent = s.shard.syn_cookies_sent;
   stats.syn_cookies_accepted = s.shard.syn_cookies_accepted;
@@ -112,6 +119,7 @@ WorkerStats MakeStats(const runtime::WorkerSnapshot& s) {
   stats.time_wait = s.usage.time_wait;
   stats.listeners = s.usage.listeners;
   stats.neighbours = s.usage.neighbours;
+  stats.paths = s.usage.paths;
   stats.send_records = s.usage.send_records;
   stats.timers = s.usage.timers + s.app_timers;
   return stats;

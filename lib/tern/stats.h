@@ -48,6 +48,9 @@ struct TERN_EXPORT WorkerStats {
   uint64_t tx_payload = 0;  // octets sent, retransmissions included
   uint64_t retransmitted_segments = 0;
   uint64_t timeouts = 0;
+  uint64_t path_mtu_lowered = 0;  // times a path was found to carry less than was sent
+  uint64_t path_black_holes = 0;  // times large segments vanished, and nobody said why
+  uint64_t path_mtu_raised = 0;   // times a path was found to carry more
   uint64_t accepted = 0;
   uint64_t syn_cookies_sent = 0;      // SYNs answered without keeping anything
   uint64_t syn_cookies_accepted = 0;  // of `accepted`, those that came of them
@@ -65,6 +68,7 @@ struct TERN_EXPORT WorkerStats {
   uint64_t time_wait = 0;
   uint64_t listeners = 0;
   uint64_t neighbours = 0;
+  uint64_t paths = 0;  // known to carry less than their link
   uint64_t send_records = 0;
   uint64_t timers = 0;
 

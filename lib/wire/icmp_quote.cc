@@ -38,6 +38,7 @@ ParseError ParseIcmpQuote(std::span<const uint8_t> body, IcmpQuote& out) {
   if ((LoadBe16(&body[6]) & 0x1fff) != 0) return ParseError::kBadFragment;
   out.src = IpAddress::LoadV4(&body[12]);
   out.dst = IpAddress::LoadV4(&body[16]);
+  out.total_length = LoadBe16(&body[2]);
   out.protocol = body[9];
   return TakeTransport(body.subspan(header_length), out);
 }
@@ -47,6 +48,7 @@ ParseError ParseIcmpv6Quote(std::span<const uint8_t> body, IcmpQuote& out) {
   if (body[0] >> 4 != 6) return ParseError::kBadVersion;
   out.src = IpAddress::LoadV6(&body[8]);
   out.dst = IpAddress::LoadV6(&body[24]);
+  out.total_length = static_cast<uint32_t>(kIpv6Header) + LoadBe16(&body[4]);
   if (out.src.IsV4() || out.dst.IsV4()) return ParseError::kBadField;
   out.protocol = body[6];
   std::span<const uint8_t> rest = body.subspan(kIpv6Header);

@@ -20,12 +20,13 @@ struct IcmpQuote {
   uint16_t src_port = 0;  // of TCP and UDP; for other protocols the bytes that stand there
   uint16_t dst_port = 0;
   SeqNum seq;                          // of TCP
+  uint32_t total_length = 0;           // of the whole datagram, if the quote is to be believed
   std::span<const uint8_t> transport;  // all that was quoted of the upper layer: 8 bytes or more
 };
 
 // Errors: kTruncated when fewer than 8 upper-layer bytes were quoted; kBadVersion, kBadHeaderLength,
 // kBadExtension; kBadFragment for a quote of a later fragment, which names no ports. Neither the quoted
-// lengths (the quote is cut short) nor checksums (routers may have changed the header) are believed.
+// lengths (the quote is cut short) nor checksums (routers may have changed the header) have to be right.
 ParseError ParseIcmpQuote(std::span<const uint8_t> body, IcmpQuote& out);    // body of an IPv4 error
 ParseError ParseIcmpv6Quote(std::span<const uint8_t> body, IcmpQuote& out);  // body of an IPv6 error
 

@@ -5,6 +5,11 @@
 #include <utility>
 
 #include "base/hash.h"
+#include "wire/ethernet.h"
+#include "wire/icmp.h"
+#include "wire/icmpv6.h"
+#include "wire/ipv4.h"
+#include "wire/ipv6.h"
 
 namespace tern::sim {
 namespace {
@@ -54,6 +59,44 @@ tcp::TcpConfig DrawTcp(Prng& prng, tcp::TcpConfig tcp) {
   if (prng.Below(2) != 0) tcp.receive_buffer_max = tcp.receive_buffer << prng.Below(6);
   if (prng.Below(2) != 0) tcp.send_buffer_max = tcp.send_buffer << prng.Below(6);
   return tcp;
+}
+
+// What a router says that has no way to pass `frame` on.
+std::vector<uint8_t> TooBig(const std::vector<uint8_t>& frame, uint32_t mtu) {
+  wire::EthernetHeader link;
+  wire::ParseEthernet(frame, link);
+  const bool v4 = link.ether_type == wire::kEtherTypeIpv4;
+  const uint8_t* const packet = frame.data() + link.header_length();
+  const std::span<const uint8_t> quoted(packet, 500);
+  wire::IcmpMessage message{.rest = mtu, .body = quoted};
+  std::vector<uint8_t> out(link.header_length() + wire::kIpv6Header + wire::kIcmpHeader + quoted.size());
+  std::swap(link.dst, link.src);
+  wire::WriteEthernet(link, out.data());
+  uint8_t* const network = out.data() + link.header_length();
+  const auto body = static_cast<uint16_t>(wire::kIcmpHeader + quoted.size());
+  size_t header = wire::kIpv4MinHeader;
+  if (v4) {
+    message.type = wire::kIcmpDestinationUnreachable;
+    message.code = wire::kUnreachableFragmentationNeeded;
+    wire::WriteIpv4({.src = wire::IpAddress::LoadV4(packet + 16),
+                     .dst = wire::IpAddress::LoadV4(packet + 12),
+                     .total_length = static_cast<uint16_t>(header + body),
+                     .ttl = 64,
+                     .protocol = wire::kProtocolIcmp},
+                    network);
+    wire::WriteIcmp(message, network + header);
+  } else {
+    header = wire::kIpv6Header;
+    message.type = wire::kIcmpv6PacketTooBig;
+    const auto src = wire::IpAddress::LoadV6(packet + 24);
+    const auto dst = wire::IpAddress::LoadV6(packet + 8);
+    wire::WriteIpv6(
+        {.src = src, .dst = dst, .payload_length = body, .hop_limit = 64, .protocol = wire::kProtocolIcmpv6},
+        network);
+    wire::WriteIcmpv6(message, src, dst, network + header);
+  }
+  out.resize(link.header_length() + header + body);
+  return out;
 }
 
 LinkOptions DrawLink(Prng& prng) {
@@ -306,6 +349,11 @@ void World::Send(int from, const TxFrame& frame) {
   for (const uint8_t byte : bytes) Mix(outcome_.trace, byte);
 
   const LinkOptions& link = options_.link;
+  if (link.carries != 0 && bytes.size() - frame.l2_length > link.carries) {
+    ++outcome_.too_big;
+    if (link.tells) Put(from, TooBig(bytes, link.carries), now_ + link.delay);
+    return;
+  }
   if (prng_.Bernoulli(link.loss_ppm)) return;
   Instant at = now_;
   if (link.bits_per_second != 0) {
@@ -401,6 +449,7 @@ void World::CheckEnd() {
     const stack::ShardCounters& counters = hosts_[host]->shard->counters();
     outcome_.retransmitted += counters.retransmitted_segments;
     outcome_.by_cookie += counters.syn_cookies_accepted;
+    outcome_.black_holes += counters.path_black_holes;
     if (counters.rx_frames != counters.rx_consumed + counters.drops.total())
       Fail(who + "'s counters do not add up");
   }

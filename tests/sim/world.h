@@ -25,6 +25,8 @@ struct LinkOptions {
   Duration reorder_delay = Duration::Millis(20);
   uint64_t bits_per_second = 0;   // 0: as fast as you like
   uint32_t queue_frames = 1'000;  // beyond it the link drops, when it has a rate
+  uint32_t carries = 0;           // octets of an IP packet; larger ones are lost; 0: whatever comes
+  bool tells = false;             // who sent a packet that was too big hears of it, as from a router
 };
 
 struct WorldOptions {
@@ -53,6 +55,8 @@ struct Outcome {
   uint32_t unreachable = 0;
   uint64_t by_cookie = 0;      // connections the server made of SYN cookies
   uint64_t retransmitted = 0;  // segments, by both hosts
+  uint64_t too_big = 0;        // packets that the link did not carry
+  uint64_t black_holes = 0;    // as the hosts count them
   Duration virtual_time;
 };
 

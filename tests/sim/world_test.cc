@@ -62,6 +62,47 @@ TEST(World, CookiesAndEveryCombinationOfOptions) {
   }
 }
 
+// RFC 1191, RFC 8201: whatever else the link loses, and whatever options the hosts have.
+TEST(World, EveryStreamIsExactOnALinkThatSaysWhatItCarries) {
+  uint64_t too_big = 0;
+  for (uint64_t seed = 1; seed <= kSeeds / 5; ++seed) {
+    WorldOptions options{.seed = seed, .ipv6 = seed % 2 == 0, .impair = false};
+    options.link = {.loss_ppm = seed % 3 == 0 ? 20'000u : 0,
+                    .carries = 1'280 + 7 * static_cast<uint32_t>(seed)};
+    options.link.tells = true;
+    const Outcome outcome = World(options).Run();
+    ASSERT_EQ(outcome.failure, "") << "seed " << seed;
+    too_big += outcome.too_big;
+  }
+  EXPECT_GT(too_big, 2 * kSeeds / 5);
+}
+
+// RFC 8899: it drops what is too big, and nobody says so.
+TEST(World, EveryStreamIsExactThroughABlackHole) {
+  uint64_t black_holes = 0;
+  for (uint64_t seed = 1; seed <= kSeeds / 5; ++seed) {
+    WorldOptions options{.seed = seed, .ipv6 = seed % 2 == 0, .impair = false};
+    options.link = {.loss_ppm = seed % 3 == 0 ? 20'000u : 0,
+                    .carries = 1'280 + 7 * static_cast<uint32_t>(seed)};
+    const Outcome outcome = World(options).Run();
+    ASSERT_EQ(outcome.failure, "") << "seed " << seed;
+    black_holes += outcome.black_holes;
+  }
+  EXPECT_GT(black_holes, kSeeds / 5);
+}
+
+// Each search from the start, on links that do everything wrong.
+TEST(World, EveryStreamIsExactWhereEveryPathIsProbed) {
+  for (uint64_t seed = 1; seed <= kSeeds / 5; ++seed) {
+    WorldOptions options{.seed = seed, .ipv6 = seed % 2 == 0};
+    options.tcp.plpmtud = tcp::PathProbing::kAlways;
+    const Outcome outcome = World(options).Run();
+    ASSERT_EQ(outcome.failure, "") << "seed " << seed;
+    options.fast_path = false;
+    EXPECT_EQ(World(options).Run().trace, outcome.trace) << "seed " << seed;
+  }
+}
+
 TEST(World, ADeadLinkCompletesNothing) {
   WorldOptions options{.seed = 5, .link = {.loss_ppm = 1'000'000}, .impair = false};
   const Outcome outcome = World(options).Run();
