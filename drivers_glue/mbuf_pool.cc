@@ -8,6 +8,9 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
+#include <mutex>
+#include <optional>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -22,10 +25,41 @@ constexpr uint32_t kCacheSize = 256;
 // A ring that a preempted thread does not block: workers share CPUs with other programs on small machines.
 constexpr const char* kMempoolOps = "ring_mt_rts";
 
-void InitialiseBuffer(rte_mempool* /*pool*/, void* /*unused*/, void* object, unsigned /*index*/) {
+// Row: the pool that a buffer was released through, whose thread is the only one to write there. Column: the
+// pool that it belongs to, which adds its column up when it needs to know. Never freed and never set back, so
+// that nobody needs to know who else is still there; a pool begins where its column stands.
+struct alignas(RTE_CACHE_LINE_SIZE) Returns {
+  std::array<Counter, MbufPool::kMaxPools> of;
+};
+constinit std::array<Returns, MbufPool::kMaxPools> g_returns;
+
+// Numbers in use. The last count, which only grows, bounds the rows that have ever been written.
+std::mutex g_numbers_mutex;
+std::array<bool, MbufPool::kMaxPools> g_numbers_taken;
+std::atomic<uint16_t> g_numbers_end{0};
+
+std::optional<uint16_t> TakeNumber() {
+  const std::lock_guard lock(g_numbers_mutex);
+  const auto free = std::find(g_numbers_taken.begin(), g_numbers_taken.end(), false);
+  if (free == g_numbers_taken.end()) return std::nullopt;
+  *free = true;
+  const auto number = static_cast<uint16_t>(free - g_numbers_taken.begin());
+  if (number >= g_numbers_end.load(std::memory_order_relaxed)) {
+    g_numbers_end.store(static_cast<uint16_t>(number + 1), std::memory_order_relaxed);
+  }
+  return number;
+}
+
+void GiveNumberBack(uint16_t number) {
+  const std::lock_guard lock(g_numbers_mutex);
+  g_numbers_taken[number] = false;
+}
+
+void InitialiseBuffer(rte_mempool* /*pool*/, void* owner, void* object, unsigned /*index*/) {
   auto* mbuf = static_cast<rte_mbuf*>(object);
-  auto* buffer = new (rte_mbuf_to_priv(mbuf)) Buffer;
-  buffer->handle = mbuf;
+  auto* area = new (rte_mbuf_to_priv(mbuf)) MbufPrivate;
+  area->buffer.handle = mbuf;
+  area->owner = *static_cast<const uint16_t*>(owner);
 }
 
 uint32_t RealSize(const rte_mempool* mempool) {
@@ -53,7 +87,7 @@ class HugeMemorySource final : public MemorySource {
 }  // namespace
 
 absl::StatusOr<rte_mempool*> CreateMbufMempool(const std::string& name, uint32_t count, uint32_t room,
-                                               int socket) {
+                                               int socket, uint16_t owner) {
   const uint32_t data_room = room == 0 ? 0 : room + RTE_PKTMBUF_HEADROOM;
   if (data_room > UINT16_MAX) {
     return absl::InvalidArgumentError(absl::StrCat("a buffer of ", room,
@@ -70,7 +104,7 @@ absl::StatusOr<rte_mempool*> CreateMbufMempool(const std::string& name, uint32_t
                      uint64_t{count} * (data_room + 256) >> 20, " MiB) (", rte_strerror(rte_errno),
                      "): ", TakeDpdkLog(), "; lower buffers, or give more memory (memory_mib, huge pages)"));
   }
-  rte_mempool_obj_iter(mempool, InitialiseBuffer, nullptr);
+  rte_mempool_obj_iter(mempool, InitialiseBuffer, &owner);
   return mempool;
 }
 
@@ -79,21 +113,57 @@ void FreeMbufs(std::span<rte_mbuf*> mbufs) {
 }
 
 absl::StatusOr<std::unique_ptr<MbufPool>> MbufPool::Create(const Options& options) {
+  const std::optional<uint16_t> number = TakeNumber();
+  if (!number) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat("no number left for pool ", options.name, ": the process has ", kMaxPools,
+                     " already, one for each queue of each device; open fewer devices or workers"));
+  }
   absl::StatusOr<rte_mempool*> mempool =
-      CreateMbufMempool(options.name, options.count, options.room, options.socket);
-  if (!mempool.ok()) return mempool.status();
-  return std::unique_ptr<MbufPool>(new MbufPool(*mempool, options));
+      CreateMbufMempool(options.name, options.count, options.room, options.socket, *number);
+  if (!mempool.ok()) {
+    GiveNumberBack(*number);
+    return mempool.status();
+  }
+  return std::unique_ptr<MbufPool>(new MbufPool(*mempool, *number, options));
 }
 
-MbufPool::MbufPool(rte_mempool* mempool, const Options& options)
-    : mempool_(mempool), room_(options.room), cost_(RealSize(mempool)), budget_(options.budget) {}
+MbufPool::MbufPool(rte_mempool* mempool, uint16_t number, const Options& options)
+    : mempool_(mempool),
+      number_(number),
+      room_(options.room),
+      cost_(RealSize(mempool)),
+      budget_(options.budget),
+      returned_seen_(Returned()) {
+  taken_.Add(returned_seen_);
+}
 
 MbufPool::~MbufPool() {
-  if (in_use() == 0) rte_mempool_free(mempool_);
+  // Whoever holds a buffer of a pool that is gone still counts it under this number.
+  if (in_use() != 0) return;
+  rte_mempool_free(mempool_);
+  GiveNumberBack(number_);
+}
+
+uint64_t MbufPool::Returned() const {
+  uint64_t sum = 0;
+  const uint16_t end = g_numbers_end.load(std::memory_order_relaxed);
+  for (uint16_t row = 0; row < end; ++row) sum += g_returns[row].of[number_].value();
+  return sum;
+}
+
+// Adding up touches what other threads write, so it is put off until what was returned when last asked does
+// not do.
+bool MbufPool::OverBudget(size_t more) {
+  if (budget_ == 0) return false;
+  const uint64_t wanted = taken_.value() + more;
+  if (wanted - returned_seen_ <= budget_) return false;
+  returned_seen_ = Returned();
+  return wanted - returned_seen_ > budget_;
 }
 
 bool MbufPool::Allocate(std::span<Buffer*> out) {
-  if (budget_ != 0 && held() + static_cast<int64_t>(out.size()) > budget_) return false;
+  if (OverBudget(out.size())) return false;
   size_t done = 0;
   while (done < out.size()) {
     std::array<rte_mbuf*, kBulk> mbufs;
@@ -113,17 +183,26 @@ bool MbufPool::Allocate(std::span<Buffer*> out) {
 
 void MbufPool::Release(Buffer* list) {
   std::array<rte_mbuf*, kBulk> mbufs;
+  std::array<Counter, kMaxPools>& returns = g_returns[number_].of;
   while (list != nullptr) {
     size_t n = 0;
+    uint16_t owner = PrivateOf(MbufOf(list))->owner;
+    uint64_t run = 0;
     while (n < kBulk && list != nullptr) {
       Buffer* next = list->next;
-      mbufs[n++] = MbufOf(list);
+      rte_mbuf* mbuf = MbufOf(list);
+      if (PrivateOf(mbuf)->owner != owner) {
+        returns[owner].Add(std::exchange(run, 0));
+        owner = PrivateOf(mbuf)->owner;
+      }
+      ++run;
+      mbufs[n++] = mbuf;
       list = next;
       if (list != nullptr) __builtin_prefetch(list->handle);
     }
     // Gives back those nobody else refers to; the rest follow when the device lets go of them.
     FreeMbufs(std::span(mbufs.data(), n));
-    released_.Add(n);
+    returns[owner].Add(run);
   }
 }
 

@@ -19,9 +19,16 @@ namespace tern {
 
 // The private area is a whole cache line, so that the Buffer shares none with the mbuf's own two.
 inline constexpr uint16_t kMbufPrivateSize = RTE_CACHE_LINE_SIZE;
-static_assert(sizeof(Buffer) <= kMbufPrivateSize);
 
-inline Buffer* BufferOf(rte_mbuf* mbuf) { return static_cast<Buffer*>(rte_mbuf_to_priv(mbuf)); }
+// What lies there.
+struct MbufPrivate {
+  Buffer buffer;
+  uint16_t owner = 0;  // number of the MbufPool whose buffer it is
+};
+static_assert(sizeof(MbufPrivate) <= kMbufPrivateSize);
+
+inline MbufPrivate* PrivateOf(rte_mbuf* mbuf) { return static_cast<MbufPrivate*>(rte_mbuf_to_priv(mbuf)); }
+inline Buffer* BufferOf(rte_mbuf* mbuf) { return &PrivateOf(mbuf)->buffer; }
 inline rte_mbuf* MbufOf(const Buffer* buffer) { return static_cast<rte_mbuf*>(buffer->handle); }
 // True when `buffer` lies inside an mbuf of a pool of this room; others can be copied from but not referred
 // to.
@@ -31,8 +38,14 @@ inline bool LivesInMbuf(const Buffer* buffer) {
   return reinterpret_cast<uintptr_t>(buffer) == behind_mbuf;
 }
 
+// Thread: Allocate, Release, Adopt and CountAdopted are for the pool's own thread. Buffers may be released
+// through any pool of the process: a frame that one worker receives and another one owns goes back through
+// the other's. The account is settled with the pool that they came from.
 class MbufPool final : public BufferPool {
  public:
+  // Most pools that the process may have at once.
+  static constexpr uint16_t kMaxPools = 512;
+
   struct Options {
     std::string name;       // unique in the process, at most 25 characters
     uint32_t count = 4096;  // buffers
@@ -64,11 +77,8 @@ class MbufPool final : public BufferPool {
   }
 
   rte_mempool* mempool() const { return mempool_; }
-  // What the stack holds: taken less released. Any thread; exact when the pool's thread rests. Buffers may be
-  // released through another pool of the same device, so only sums over pools mean something.
-  int64_t held() const {
-    return static_cast<int64_t>(taken_.value()) - static_cast<int64_t>(released_.value());
-  }
+  // How many of this pool's buffers the stack holds. Any thread; exact when those that take and release rest.
+  int64_t held() const { return static_cast<int64_t>(taken_.value() - Returned()); }
   // Buffers that are not in the mempool or its caches, wherever they are. Slow.
   uint32_t in_use() const {
     return driver_forgotten_ ? static_cast<uint32_t>(held() < 0 ? 0 : held())
@@ -78,7 +88,11 @@ class MbufPool final : public BufferPool {
   void ForgetDriver() { driver_forgotten_ = true; }
 
  private:
-  MbufPool(rte_mempool* mempool, const Options& options);
+  MbufPool(rte_mempool* mempool, uint16_t number, const Options& options);
+  // Whether so many more would exceed the budget.
+  bool OverBudget(size_t more);
+  // Buffers of this pool released so far, through whichever pool.
+  uint64_t Returned() const;
   Buffer* Describe(rte_mbuf* mbuf) {
     Buffer* buffer = BufferOf(mbuf);
     buffer->next = nullptr;
@@ -90,19 +104,20 @@ class MbufPool final : public BufferPool {
   }
 
   rte_mempool* mempool_;
+  uint16_t number_;
   uint32_t room_;
   uint32_t cost_;
   uint32_t budget_;
   uint32_t adopted_in_burst_ = 0;
   bool driver_forgotten_ = false;
   Counter taken_;
-  Counter released_;
+  uint64_t returned_seen_ = 0;  // Returned() when it was last asked for; it only grows
 };
 
-// Creates a mempool of mbufs whose private area holds a Buffer with its handle set. `room` excludes the
-// headroom; zero makes a pool of mbufs without data, to be attached to others.
+// Creates a mempool of mbufs whose private area holds a Buffer with its handle set, of the pool numbered
+// `owner`. `room` excludes the headroom; zero makes a pool of mbufs without data, to be attached to others.
 absl::StatusOr<rte_mempool*> CreateMbufMempool(const std::string& name, uint32_t count, uint32_t room,
-                                               int socket);
+                                               int socket, uint16_t owner = 0);
 
 // Frees `mbufs`, chains included, in bulk. Null entries are skipped.
 void FreeMbufs(std::span<rte_mbuf*> mbufs);

@@ -15,6 +15,11 @@ class MbufPoolTest : public ::testing::Test {
  protected:
   void SetUp() override {
     ASSERT_TRUE(TestEal());
+    pool_ = Make();
+    ASSERT_NE(pool_, nullptr);
+  }
+
+  static std::unique_ptr<MbufPool> Make() {
     static int serial = 0;
     MbufPool::Options options;
     options.name = "pool_test_" + std::to_string(serial++);
@@ -22,8 +27,8 @@ class MbufPoolTest : public ::testing::Test {
     options.room = 2048;
     options.budget = 200;
     absl::StatusOr<std::unique_ptr<MbufPool>> made = MbufPool::Create(options);
-    ASSERT_TRUE(made.ok()) << made.status();
-    pool_ = *std::move(made);
+    EXPECT_TRUE(made.ok()) << made.status();
+    return made.ok() ? *std::move(made) : nullptr;
   }
 
   static Buffer* Chain(std::vector<Buffer*>& buffers) {
@@ -63,6 +68,50 @@ TEST_F(MbufPoolTest, AllOrNothingAtTheBudget) {
   EXPECT_TRUE(pool_->Allocate(more));
   pool_->Release(more[0]);
   EXPECT_EQ(pool_->in_use(), 0u);
+}
+
+// A frame received on one worker's queue and handed to its owner goes back through the owner's pool.
+TEST_F(MbufPoolTest, WhatGoesBackThroughAnotherPoolIsCreditedToItsOwn) {
+  const std::unique_ptr<MbufPool> other = Make();
+  ASSERT_NE(other, nullptr);
+  for (int round = 0; round < 100; ++round) {
+    std::vector<Buffer*> handed(150);
+    ASSERT_TRUE(pool_->Allocate(handed)) << round;
+    EXPECT_EQ(pool_->held(), 150);
+    // Mixed with some of the releaser's own.
+    std::vector<Buffer*> own(30);
+    ASSERT_TRUE(other->Allocate(own)) << round;
+    for (size_t i = 0; i < own.size(); ++i)
+      handed.insert(handed.begin() + static_cast<ptrdiff_t>(i * 5), own[i]);
+    other->Release(Chain(handed));
+    EXPECT_EQ(pool_->held(), 0);
+    EXPECT_EQ(other->held(), 0);
+  }
+  // And what was handed away counts against its own pool, not the holder's, as long as it is held.
+  std::vector<Buffer*> most(200);
+  std::vector<Buffer*> more(1);
+  ASSERT_TRUE(pool_->Allocate(most));
+  EXPECT_FALSE(pool_->Allocate(more));
+  EXPECT_TRUE(other->Allocate(more));
+  other->Release(more[0]);
+  other->Release(Chain(most));
+  EXPECT_TRUE(pool_->Allocate(more));
+  pool_->Release(more[0]);
+  EXPECT_EQ(pool_->in_use(), 0u);
+  EXPECT_EQ(other->in_use(), 0u);
+}
+
+TEST_F(MbufPoolTest, APoolBeginsEvenWhateverItsNumberDidBefore) {
+  for (int i = 0; i < 3; ++i) {
+    std::unique_ptr<MbufPool> made = Make();
+    ASSERT_NE(made, nullptr);
+    EXPECT_EQ(made->held(), 0);
+    std::vector<Buffer*> buffers(200);
+    ASSERT_TRUE(made->Allocate(buffers));
+    pool_->Release(Chain(buffers));
+    EXPECT_EQ(made->held(), 0);
+    EXPECT_EQ(pool_->held(), 0);
+  }
 }
 
 TEST_F(MbufPoolTest, AllOrNothingWhenThePoolIsEmpty) {
