@@ -19,6 +19,12 @@ namespace {
 constexpr int kEventRounds = 4;
 constexpr int kTransmitRounds = 8;
 
+// How long resets may take to leave at the end, and how many turns that is at the least. Whoever has not
+// taken them by then is not going to.
+constexpr Duration kResetTime = Duration::Millis(20);
+constexpr int kResetTurns = 100;
+constexpr int kDiscardRounds = 8;
+
 void Relax() {
 #if defined(__x86_64__)
   _mm_pause();
@@ -272,24 +278,45 @@ void Worker::EndAll() {
   timers_.Clear();
   const bool abort = drain_ <= Duration::Zero();
   shard_.CloseAll(abort, now_);
-  const auto living = [this] {
-    const stack::ShardUsage usage = shard_.usage();
-    return usage.connections + usage.half_open != 0;
-  };
   const Instant limit = now_ + drain_;
-  while (!abort && living() && now_ < limit) {
+  while (!abort && Living() && now_ < limit) {
     if (!Turn()) Idle();
   }
-  if (living()) shard_.CloseAll(true, now_);
+  if (Living()) shard_.CloseAll(true, now_);
   // Resets leave, last events are given, buffers come back.
-  for (int i = 0; i < 1'000 && (Turn() || living()); ++i) {
+  const Instant resets_limit = now_ + kResetTime;
+  for (int i = 0; (i < kResetTurns || now_ < resets_limit) && (Turn() || Living()); ++i) {
   }
+  DiscardUnsent();
   tasks_.clear();
   // Handlers go here, on the thread they were made on; what they held of packet memory comes back.
   targets_.assign(1, EventTarget());
   last_target_ = 0;
   owned_.clear();
   DropMail();
+}
+
+// What no device takes any more (its peer has died, say) still has to leave the shard, which lets go of a
+// connection only when its last segment was asked for.
+void Worker::DiscardUnsent() {
+  for (int round = 0; round < kDiscardRounds; ++round) {
+    size_t discarded = 0;
+    for (uint16_t i = 0; i < devices_.size(); ++i) {
+      while (const size_t count = shard_.PollTransmit(i, now_, tx_frames_)) discarded += count;
+    }
+    // Not sent, whatever the shard believes.
+    unsent_.Count(DropReason::kShuttingDown, discarded);
+    while (shard_.HasEvents()) GiveEvents();
+    ReleaseAll();
+    if (!Living()) return;
+    // Some may have turned to a neighbour meanwhile, and wait for its answer.
+    shard_.CloseAll(true, now_);
+  }
+}
+
+bool Worker::Living() const {
+  const stack::ShardUsage usage = shard_.usage();
+  return usage.connections + usage.half_open != 0;
 }
 
 void Worker::DropMail() {
@@ -309,6 +336,8 @@ WorkerSnapshot Worker::Snapshot() const {
   snapshot.shard = shard_.counters();
   snapshot.shard.rx_frames += drops_.total();
   snapshot.shard.drops.Add(drops_);
+  snapshot.shard.tx_frames -= unsent_.total();
+  snapshot.shard.tx_drops.Add(unsent_);
   snapshot.usage = shard_.usage();
   return snapshot;
 }

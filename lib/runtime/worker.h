@@ -177,6 +177,8 @@ class Worker {
   Instant NextDeadline() const;
   void Sleep(Duration longest);
   void EndAll();
+  void DiscardUnsent();
+  bool Living() const;
   void DropFrames(std::span<const HandedFrame> frames, DropReason reason);
 
   const uint16_t index_;
@@ -214,6 +216,7 @@ class Worker {
   uint64_t last_turn_tsc_ = 0;
   WorkerSnapshot counts_;  // what the worker itself counts; the shard's part is added in Snapshot
   DropCounters drops_;     // of frames that never reached the shard
+  DropCounters unsent_;    // of frames that the shard gave to be sent and no device took
 
   // Room for bursts, here because building it anew each turn would cost more than an idle turn does.
   std::array<RxFrame, kRxBurst> rx_frames_;

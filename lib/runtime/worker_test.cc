@@ -188,6 +188,45 @@ TEST_F(WorkerTest, AFullDeviceLosesNothing) {
   ExpectCleanEnd();
 }
 
+// As when the process at the other end of a memif or vhost has died: resets cannot leave, yet nothing stays.
+TEST_F(WorkerTest, ADeviceThatTakesNothingAnyMoreLeavesNothingBehind) {
+  for (const Duration drain : {Duration::Zero(), Duration::Millis(5)}) {
+    SCOPED_TRACE(drain.nanos());
+    MemoryPair pair = MakeMemoryPair(1);
+    Node server(std::move(pair.a), "10.77.0.1/24");
+    Node client(std::move(pair.b), "10.77.0.2/24");
+    Echo echo;
+    uint32_t listener = 0;
+    const uint16_t serving = server.worker().TargetId({&Echo::OnEvent, &echo});
+    ASSERT_EQ(server.shard().Listen({.port = 7, .user = MakeUser(serving, 0)}, &listener),
+              stack::OpenResult::kOk);
+    std::array<Source, 64> sources;
+    for (Source& source : sources) {
+      source.total = 100'000;
+      source.keep_open = true;
+      const uint16_t target = client.worker().TargetId({&Source::OnEvent, &source});
+      ASSERT_EQ(
+          client.shard().Connect({.remote = Ip("10.77.0.1"), .remote_port = 7, .user = MakeUser(target, 0)},
+                                 client.worker().now(), &source.handle),
+          stack::OpenResult::kOk);
+    }
+    for (int i = 0; i < 100'000 && server.shard().usage().connections != 64; ++i) {
+      client.worker().Turn();
+      server.worker().Turn();
+    }
+    ASSERT_EQ(server.shard().usage().connections, 64u);
+    server.device().set_room(0);
+    const Leaks leaks = server.core().Stop(drain);
+    EXPECT_EQ(leaks.connections, 0u);
+    EXPECT_EQ(leaks.buffers, 0u);
+    EXPECT_EQ(leaks.send_records, 0u);
+    EXPECT_EQ(leaks.timers, 0u);
+    const WorkerSnapshot end = server.core().Snapshots().front();
+    EXPECT_GE(end.shard.tx_drops[DropReason::kShuttingDown], 64u) << "a reset for each connection at least";
+    EXPECT_EQ(client.core().Stop(Duration::Zero()).buffers, 0u);
+  }
+}
+
 TEST_F(WorkerTest, ADeviceMayHoldWhatItWasGiven) {
   Connect(200'000);
   Turn(50);
