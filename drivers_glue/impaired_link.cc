@@ -50,7 +50,7 @@ bool ImpairedLink::LeavesLater(const Held& a, const Held& b) {
   return a.leaves != b.leaves ? a.leaves > b.leaves : a.order > b.order;
 }
 
-bool ImpairedLink::Hold(std::span<const uint8_t> frame, Instant leaves) {
+bool ImpairedLink::Hold(std::span<const uint8_t> frame, Instant leaves, const RxFrame& about) {
   if (heap_.size() >= impairment_.queue) {
     counters_.overflowed.Add(1);
     return false;
@@ -63,6 +63,8 @@ bool ImpairedLink::Hold(std::span<const uint8_t> frame, Instant leaves) {
     storage_.pop_back();
   }
   held.bytes.assign(frame.begin(), frame.end());
+  held.about = about;
+  held.about.buffer = nullptr;
   heap_.push_back(std::move(held));
   std::push_heap(heap_.begin(), heap_.end(), LeavesLater);
   return true;

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/instant.h"
+#include "base/packet.h"
 #include "base/prng.h"
 #include "drivers_glue/counter.h"
 #include "drivers_glue/impairment.h"
@@ -41,12 +42,15 @@ class ImpairedLink {
   };
   Fate Decide(size_t length, Instant now);
 
-  // Keeps a copy until `leaves`; false (and counted as overflow) when the queue is full.
-  bool Hold(std::span<const uint8_t> frame, Instant leaves);
+  // Keeps a copy until `leaves`, and beside it what the device said of the frame (`about`, whose buffer is left
+  // alone); false (and counted as overflow) when the queue is full.
+  bool Hold(std::span<const uint8_t> frame, Instant leaves, const RxFrame& about = {});
 
   // The frame that leaves next if its time has come, else an empty span. Valid until Pop, which REQUIRES one.
   std::span<const uint8_t> Due(Instant now) const;
   void Pop();
+  // What was said of the frame that leaves next, without a buffer. REQUIRES: one is held.
+  const RxFrame& about() const { return heap_.front().about; }
 
   // When the next frame leaves; Never when none is held.
   Instant NextDeparture() const { return heap_.empty() ? Instant::Never() : heap_.front().leaves; }
@@ -61,6 +65,7 @@ class ImpairedLink {
     Instant leaves;
     uint64_t order = 0;  // among those that leave together: as they came
     std::vector<uint8_t> bytes;
+    RxFrame about;
   };
   static bool LeavesLater(const Held& a, const Held& b);
 

@@ -88,14 +88,16 @@ size_t ImpairmentDevice::ReceiveFresh(uint16_t q, Queue& queue, std::span<RxFram
     bool pass = false;
     if (!fate.lost) {
       if (fate.corrupted) {
+        // A sum that the device vouches for may be unfinished in the frame (virtio): damage has to show.
+        if (frame.l4_checksum == ChecksumState::kGood) FinishChecksums(frame.buffer);
         FlipBitOf(frame.buffer, fate.corrupt_bit);
         frame.ip_checksum = frame.l4_checksum = ChecksumState::kUnknown;
       }
       pass = fate.leaves <= now && queue.rx.empty();
       if (!pass || fate.duplicated) {
         Flatten(frame.buffer, queue.scratch);
-        if (!pass) queue.rx.Hold(queue.scratch, fate.leaves);
-        if (fate.duplicated && queue.rx.Hold(queue.scratch, fate.leaves))
+        if (!pass) queue.rx.Hold(queue.scratch, fate.leaves, frame);
+        if (fate.duplicated && queue.rx.Hold(queue.scratch, fate.leaves, frame))
           queue.rx.counters().duplicated.Add(1);
       }
     }
@@ -121,9 +123,9 @@ size_t ImpairmentDevice::DeliverHeld(uint16_t q, Queue& queue, std::span<RxFrame
     if (bytes.empty()) break;
     Buffer* buffer = Materialise(q, bytes);
     if (buffer == nullptr) break;  // the stack holds too much: it waits a little longer
-    queue.rx.Pop();
-    out[count] = RxFrame{};
+    out[count] = queue.rx.about();
     out[count++].buffer = buffer;
+    queue.rx.Pop();
   }
   return count;
 }

@@ -9,6 +9,11 @@
 #include "drivers_glue/frames_for_test.h"
 #include "drivers_glue/glue_env_for_test.h"
 #include "drivers_glue/loopback_device.h"
+#include "wire/checksum.h"
+#include "wire/ethernet.h"
+#include "wire/ipv4.h"
+#include "wire/ipv6.h"
+#include "wire/tcp.h"
 
 namespace tern {
 namespace {
@@ -189,6 +194,150 @@ TEST_F(ImpairmentDeviceTest, OffloadsThatWouldHideDamageAreOff) {
   EXPECT_FALSE(near_->info().tx_tcp_checksum);
   EXPECT_FALSE(near_->info().tx_ip_checksum);
   EXPECT_FALSE(near_->info().tso);
+}
+
+// Receives as virtio does: sums are vouched for, though the frame holds only the pseudo-header's.
+class VouchingDevice final : public Device {
+ public:
+  explicit VouchingDevice(std::unique_ptr<Device> inner) : inner_(std::move(inner)) {}
+
+  const DeviceInfo& info() const override { return inner_->info(); }
+  BufferPool& pool(uint16_t q) override { return inner_->pool(q); }
+  size_t Receive(uint16_t q, std::span<RxFrame> out) override {
+    const size_t count = inner_->Receive(q, out);
+    for (RxFrame& frame : out.first(count)) {
+      frame.ip_checksum = frame.l4_checksum = ChecksumState::kGood;
+      frame.has_rss_hash = frame.vlan_stripped = true;
+      frame.rss_hash = 0x12345678;
+      frame.vlan_tci = 77;
+    }
+    return count;
+  }
+  size_t TransmitRoom(uint16_t q) override { return inner_->TransmitRoom(q); }
+  void Transmit(uint16_t q, std::span<const TxFrame> frames) override { inner_->Transmit(q, frames); }
+  void Flush(uint16_t q) override { inner_->Flush(q); }
+  bool WaitForReceive(uint16_t, int, Duration) override { return false; }
+  DeviceCounters counters() const override { return inner_->counters(); }
+  bool LinkUp() const override { return true; }
+  bool AddMulticast(const std::array<uint8_t, 6>& mac) override { return inner_->AddMulticast(mac); }
+  void Stop() override { inner_->Stop(); }
+  uint64_t buffers_outstanding() const override { return inner_->buffers_outstanding(); }
+
+ private:
+  std::unique_ptr<Device> inner_;
+};
+
+class UnfinishedSumTest : public ImpairmentDeviceTest {
+ protected:
+  void OpenVouching(const char* text) {
+    DeviceOptions options;
+    options.buffers = 1024;
+    auto pair = OpenLoopbackPair(options, options);
+    ASSERT_TRUE(pair.ok()) << pair.status();
+    near_ = std::make_unique<ImpairmentDevice>(std::make_unique<VouchingDevice>(std::move(pair->first)),
+                                               *ParseImpairment(text), [this] { return now_; });
+    far_ = std::move(pair->second);
+  }
+  // A segment of 101 octets of text; its sum is whole, or only the pseudo-header's.
+  static std::vector<uint8_t> Segment(bool v6, bool finished) {
+    const auto src = wire::IpAddress::Parse(v6 ? "fd77::2" : "10.77.0.2").value();
+    const auto dst = wire::IpAddress::Parse(v6 ? "fd77::1" : "10.77.0.1").value();
+    constexpr size_t kSegment = 20 + 101;
+    std::vector<uint8_t> bytes(14 + 40 + kSegment);
+    size_t at = wire::WriteEthernet({.dst = wire::MacAddress({2, 0, 0, 0, 0, 1}),
+                                     .src = wire::MacAddress({2, 0, 0, 0, 0, 2}),
+                                     .ether_type = v6 ? wire::kEtherTypeIpv6 : wire::kEtherTypeIpv4},
+                                    bytes.data());
+    at += v6 ? wire::WriteIpv6({.src = src,
+                                .dst = dst,
+                                .payload_length = kSegment,
+                                .next_header = wire::kProtocolTcp,
+                                .hop_limit = 64},
+                               bytes.data() + at)
+             : wire::WriteIpv4({.src = src,
+                                .dst = dst,
+                                .total_length = 20 + kSegment,
+                                .ttl = 64,
+                                .protocol = wire::kProtocolTcp},
+                               bytes.data() + at);
+    bytes.resize(at + kSegment);
+    const std::span<uint8_t> segment = std::span(bytes).subspan(at);
+    wire::WriteTcp({.src_port = 7, .dst_port = 8, .seq = SeqNum(1), .flags = wire::kAck}, {}, segment.data());
+    for (size_t i = 20; i < segment.size(); ++i) segment[i] = TestByte(9, i);
+    wire::StoreBe16(
+        segment.data() + wire::kTcpChecksumOffset,
+        finished ? wire::TransportChecksum(src, dst, wire::kProtocolTcp, segment)
+                 : wire::PseudoHeaderSum(src, dst, wire::kProtocolTcp, kSegment).Folded());
+    return bytes;
+  }
+  void SendBytes(std::span<const uint8_t> bytes) {
+    TxFrame frame;
+    frame.header_length = static_cast<uint16_t>(std::min(bytes.size(), TxFrame::kMaxHeader));
+    std::copy_n(bytes.begin(), frame.header_length, frame.header.begin());
+    const std::span<const uint8_t> rest = bytes.subspan(frame.header_length);
+    Buffer* buffer = nullptr;
+    ASSERT_TRUE(far_->pool(0).Allocate({&buffer, 1}));
+    std::copy(rest.begin(), rest.end(), buffer->data);
+    buffer->length = static_cast<uint32_t>(rest.size());
+    if (!rest.empty()) frame.slices[frame.slice_count++] = {buffer->data, buffer->length, buffer};
+    ASSERT_GE(far_->TransmitRoom(0), 1u);
+    far_->Transmit(0, {&frame, 1});
+    far_->pool(0).Release(buffer);
+  }
+};
+
+TEST_F(UnfinishedSumTest, AHeldFrameKeepsWhatTheDeviceSaidOfIt) {
+  for (const char* text : {"", "delay=1ms", "duplicate=100%", "delay=1ms,duplicate=100%", "rate=1mbit"}) {
+    SCOPED_TRACE(text);
+    OpenVouching(text);
+    const std::vector<uint8_t> sent = Segment(false, false);
+    SendBytes(sent);
+    size_t received = 0;
+    for (int step = 0; step < 4; ++step) {
+      std::array<RxFrame, 8> frames;
+      const size_t count = near_->Receive(0, frames);
+      for (size_t i = 0; i < count; ++i) {
+        EXPECT_EQ(BytesOf(frames[i].buffer), sent);
+        EXPECT_EQ(frames[i].l4_checksum, ChecksumState::kGood);
+        EXPECT_EQ(frames[i].ip_checksum, ChecksumState::kGood);
+        EXPECT_TRUE(frames[i].has_rss_hash && frames[i].vlan_stripped);
+        EXPECT_EQ(frames[i].rss_hash, 0x12345678u);
+        EXPECT_EQ(frames[i].vlan_tci, 77);
+        near_->pool(0).Release(frames[i].buffer);
+      }
+      received += count;
+      Advance(Duration::Millis(1));
+    }
+    EXPECT_EQ(received, std::string_view(text).find("duplicate") == std::string_view::npos ? 1u : 2u);
+    ExpectNothingLeft();
+  }
+}
+
+TEST_F(UnfinishedSumTest, DamageIsDoneToAFinishedSum) {
+  for (const bool v6 : {false, true}) {
+    for (const char* text : {"corrupt=100%", "corrupt=100%,delay=1ms"}) {
+      SCOPED_TRACE(text);
+      OpenVouching(text);
+      SendBytes(Segment(v6, false));
+      std::array<RxFrame, 8> frames;
+      size_t count = near_->Receive(0, frames);
+      Advance(Duration::Millis(1));
+      if (count == 0) count = near_->Receive(0, frames);
+      ASSERT_EQ(count, 1u);
+      EXPECT_EQ(frames[0].l4_checksum, ChecksumState::kUnknown);
+      EXPECT_EQ(frames[0].ip_checksum, ChecksumState::kUnknown);
+      const std::vector<uint8_t> whole = Segment(v6, true);
+      const std::vector<uint8_t> bytes = BytesOf(frames[0].buffer);
+      ASSERT_EQ(bytes.size(), whole.size());
+      int flipped = 0;
+      for (size_t i = 0; i < whole.size(); ++i) {
+        flipped += std::popcount(static_cast<uint8_t>(bytes[i] ^ whole[i]));
+      }
+      EXPECT_EQ(flipped, 1);
+      near_->pool(0).Release(frames[0].buffer);
+      ExpectNothingLeft();
+    }
+  }
 }
 
 }  // namespace
