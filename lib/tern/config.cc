@@ -83,7 +83,7 @@ ConfigTable::State::Key* ConfigTable::State::Find(std::string_view name) {
   return found == keys.end() ? nullptr : &*found;
 }
 
-std::string ConfigTable::State::Nearest(std::string_view name) const {
+std::string ConfigTable::State::Nearest(std::string_view name, bool in_file) const {
   std::string_view best;
   size_t least = std::max<size_t>(2, name.size() / 3) + 1;
   const auto consider = [&](std::string_view known) {
@@ -92,7 +92,9 @@ std::string ConfigTable::State::Nearest(std::string_view name) const {
     least = distance;
     best = known;
   };
-  for (const Key& key : keys) consider(key.custom.name);
+  for (const Key& key : keys) {
+    if (!in_file || key.custom.name != kConfigFlag) consider(key.custom.name);
+  }
   for (const Tables& table : tables) consider(table.name);
   return best.empty() ? "" : absl::StrCat("; did you mean \"", std::string(best), "\"?");
 }
@@ -112,7 +114,8 @@ absl::Status ConfigTable::State::Assign(Key& key, const std::vector<std::string>
 
 ConfigTable::ConfigTable() : state_(std::make_unique<State>()) {
   Section("General");
-  AddString("config", &state_->config_file, "FILE", "TOML file with the same keys; flags go before it");
+  AddString(std::string(kConfigFlag), &state_->config_file, "FILE",
+            "TOML file with the same keys; flags go before it");
 }
 ConfigTable::~ConfigTable() = default;
 ConfigTable::ConfigTable(ConfigTable&&) noexcept = default;
@@ -290,7 +293,8 @@ absl::Status SortFlags(ConfigTable::State& state, int argc, const char* const* a
     }
     if (key == nullptr) {
       return absl::InvalidArgumentError(absl::StrCat(std::string(word.substr(0, equals)), ": unknown flag",
-                                                     state.Nearest(name), " (--help lists them)"));
+                                                     state.Nearest(name, /*in_file=*/false),
+                                                     " (--help lists them)"));
     }
     if (equals != word.npos) {
       flags->Note(name, std::string(word.substr(equals + 1)));
@@ -315,11 +319,15 @@ absl::Status ConfigTable::ParseFlags(int argc, const char* const* argv,
   state_->help_wanted = flags.help;
   if (flags.help) return absl::OkStatus();
   for (const auto& [name, values] : flags.values) {
-    if (name != "config") continue;
+    if (name != kConfigFlag) continue;
     if (absl::Status status = ParseFile(values.back()); !status.ok()) return status;
   }
   for (auto& [name, values] : flags.values) {
     State::Key& key = *state_->Find(name);
+    if (values.size() > 1 && !key.custom.instead_of_twice.empty()) {
+      return absl::InvalidArgumentError(absl::StrCat("flag --", name, " is there ", values.size(),
+                                                     " times: ", key.custom.instead_of_twice));
+    }
     if (!key.custom.repeats) values.erase(values.begin(), values.end() - 1);
     if (absl::Status status = state_->Assign(key, values, "flag --" + name); !status.ok()) return status;
   }

@@ -63,6 +63,8 @@ class TERN_EXPORT ConfigTable {
     std::string default_text;
     std::string help;
     bool repeats = false;
+    // Set when giving the flag twice is a mistake: how to say it instead. Otherwise the last one counts.
+    std::string instead_of_twice = {};
     std::function<absl::Status(std::string_view text)> set;
     std::function<void()> reset;
   };
@@ -74,7 +76,7 @@ class TERN_EXPORT ConfigTable {
   // Reads `--config FILE` if there, then the flags. What is no flag is appended to `positional`, or an error
   // when that is nullptr; "--" ends the flags.
   absl::Status ParseFlags(int argc, const char* const* argv, std::vector<std::string>* positional = nullptr);
-  // Reads a file, or text that is called `name` in errors.
+  // Reads a file, which has to be a regular one of at most 1 MiB, or text that is called `name` in errors.
   absl::Status ParseFile(const std::string& path);
   absl::Status ParseToml(std::string_view text, const std::string& name);
 
@@ -97,7 +99,7 @@ class TERN_EXPORT ConfigTable {
 TERN_EXPORT absl::StatusOr<uint64_t> ParseSize(std::string_view text);
 // "5s", "200ms", "50us", "10ns", "1m", "1h", "1.5s", and sums of them as "1m30s".
 TERN_EXPORT absl::StatusOr<std::chrono::nanoseconds> ParseDuration(std::string_view text);
-// "0", "0,2", "1-3,6": in order, without repeats.
+// "0", "0,2", "1-3,6": in order; a CPU named twice is an error.
 TERN_EXPORT absl::StatusOr<std::vector<int>> ParseCpuList(std::string_view text);
 
 // The keys of a stack: device, address, pool, mac, mtu, vlan, impairment (all of the first interface; further

@@ -22,6 +22,9 @@ enum class ConfigKind : uint8_t {
   kScalar,  // text or integer
 };
 
+// The one key that is a flag only.
+inline constexpr std::string_view kConfigFlag = "config";
+
 struct ConfigTable::State {
   struct Key {
     Custom custom;
@@ -43,8 +46,8 @@ struct ConfigTable::State {
   bool help_wanted = false;
 
   Key* Find(std::string_view name);
-  // "; did you mean \"address\"?", or empty when nothing is near.
-  std::string Nearest(std::string_view name) const;
+  // "; did you mean \"address\"?", or empty when nothing is near. `in_file`: among what a file may say.
+  std::string Nearest(std::string_view name, bool in_file) const;
   // Gives `key` its value(s) from one place, replacing what was there. `where` begins the error.
   absl::Status Assign(Key& key, const std::vector<std::string>& values, const std::string& where);
 };

@@ -1,10 +1,15 @@
 // The same keys from a TOML file.
 #include <absl/strings/str_cat.h>
+#include <fcntl.h>
+#include <sys/stat.h>
 #include <toml++/toml.h>
+#include <unistd.h>
 
 #include <algorithm>
-#include <fstream>
-#include <iterator>
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <exception>
 #include <optional>
 
 #include "tern/config.h"
@@ -118,7 +123,12 @@ absl::Status ParseTable(ConfigTable::State& state, const toml::table& table, con
   for (const auto& entry : table) {
     const toml::key& name = entry.first;
     const toml::node& node = entry.second;
-    if (ConfigTable::State::Key* key = state.Find(name.str()); key != nullptr && name.str() != "config") {
+    if (name.str() == kConfigFlag) {
+      return absl::InvalidArgumentError(absl::StrCat(At(file, name.source()),
+                                                     ": config is a flag only: a file cannot name another, "
+                                                     "put all keys into one"));
+    }
+    if (ConfigTable::State::Key* key = state.Find(name.str()); key != nullptr) {
       if (absl::Status status = AssignNode(state, *key, node, file); !status.ok()) return status;
       continue;
     }
@@ -127,11 +137,45 @@ absl::Status ParseTable(ConfigTable::State& state, const toml::table& table, con
     if (tables == state.tables.end()) {
       return absl::InvalidArgumentError(absl::StrCat(At(file, name.source()), ": unknown key \"",
                                                      std::string(name.str()), "\"",
-                                                     state.Nearest(name.str())));
+                                                     state.Nearest(name.str(), /*in_file=*/true)));
     }
     if (absl::Status status = ParseTables(*tables, node, file); !status.ok()) return status;
   }
   return absl::OkStatus();
+}
+
+// Far more than anybody writes, and little enough to read by mistake.
+constexpr size_t kLargestFile = size_t{1} << 20;
+
+absl::Status CannotRead(const std::string& path, std::string_view why, std::string_view expected) {
+  return absl::InvalidArgumentError(
+      absl::StrCat(path, ": ", std::string(why), ": expected ", std::string(expected)));
+}
+
+absl::StatusOr<std::string> ReadOpen(int fd, const std::string& path) {
+  struct stat about {};
+  if (fstat(fd, &about) != 0) return CannotRead(path, std::strerror(errno), "a TOML file");
+  if (S_ISDIR(about.st_mode)) return CannotRead(path, "is a directory", "a TOML file");
+  if (!S_ISREG(about.st_mode)) return CannotRead(path, "is not a regular file", "a TOML file");
+  std::string text;
+  std::array<char, 16'384> piece;
+  while (true) {
+    const ssize_t count = read(fd, piece.data(), piece.size());
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) return CannotRead(path, std::strerror(errno), "a TOML file");
+    if (count == 0) return text;
+    text.append(piece.data(), static_cast<size_t>(count));
+    if (text.size() > kLargestFile) return CannotRead(path, "is too large", "a TOML file of at most 1 MiB");
+  }
+}
+
+absl::StatusOr<std::string> ReadWhole(const std::string& path) {
+  // Without O_NONBLOCK a named pipe would keep us until somebody writes to it.
+  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+  if (fd < 0) return CannotRead(path, std::strerror(errno), "a TOML file that you may read");
+  absl::StatusOr<std::string> text = ReadOpen(fd, path);
+  close(fd);
+  return text;
 }
 
 }  // namespace
@@ -147,17 +191,16 @@ absl::Status ConfigTable::ParseToml(std::string_view text, const std::string& na
   } catch (const toml::parse_error& error) {
     return absl::InvalidArgumentError(
         absl::StrCat(At(name, error.source()), ": ", std::string(error.description())));
+  } catch (const std::exception& error) {
+    return absl::InvalidArgumentError(absl::StrCat(name, ": cannot be read as TOML: ", error.what()));
   }
   return ParseTable(*state_, table, name);
 }
 
 absl::Status ConfigTable::ParseFile(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  if (!file)
-    return absl::NotFoundError(absl::StrCat(path, ": cannot be read: does it exist, may you read it?"));
-  const std::string text((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
-  if (file.bad()) return absl::DataLossError(absl::StrCat(path, ": reading failed"));
-  return ParseToml(text, path);
+  absl::StatusOr<std::string> text = ReadWhole(path);
+  if (!text.ok()) return text.status();
+  return ParseToml(*text, path);
 }
 
 }  // namespace tern

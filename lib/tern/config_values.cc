@@ -113,7 +113,10 @@ absl::StatusOr<std::vector<int>> ParseCpuList(std::string_view text) {
     }
     if (first < 0 || last < first || last > 1'023) return bad;
     for (int cpu = first; cpu <= last; ++cpu) {
-      if (std::find(cpus.begin(), cpus.end(), cpu) == cpus.end()) cpus.push_back(cpu);
+      if (std::find(cpus.begin(), cpus.end(), cpu) != cpus.end()) {
+        return absl::InvalidArgumentError(absl::StrCat("each CPU once, but ", cpu, " is there twice"));
+      }
+      cpus.push_back(cpu);
     }
   }
   return cpus;

@@ -1,6 +1,7 @@
 // From what a user says to what the runtime needs.
-#include <absl/strings/match.h>
+#include <absl/strings/numbers.h>
 #include <absl/strings/str_cat.h>
+#include <absl/strings/str_join.h>
 #include <absl/strings/str_split.h>
 
 #include <algorithm>
@@ -8,6 +9,7 @@
 
 #include "runtime/stack_core.h"
 #include "tern/dispatch.h"
+#include "tern/option_checks.h"
 
 namespace tern {
 namespace {
@@ -15,10 +17,6 @@ namespace {
 using wire::IpAddress;
 using wire::IpPrefix;
 
-// RFC 8200 5 asks 1280 of every link; 9000 is the largest frame tern builds buffers for.
-constexpr uint16_t kMinMtu = 1'280;
-constexpr uint16_t kMaxMtu = 9'000;
-constexpr uint16_t kMaxVlan = 4'094;
 constexpr std::chrono::nanoseconds kMaxDeferAccept = std::chrono::hours(1);
 
 absl::Status Bad(std::string_view option, std::string_view value, std::string_view expected) {
@@ -26,21 +24,16 @@ absl::Status Bad(std::string_view option, std::string_view value, std::string_vi
       absl::StrCat(std::string(option), " \"", std::string(value), "\": expected ", std::string(expected)));
 }
 
+absl::Status Bad(std::string_view option, std::string_view value, const absl::Status& expected) {
+  return Bad(option, value, std::string_view(expected.message().data(), expected.message().size()));
+}
+
 absl::Status AddAddresses(const std::vector<std::string>& texts, bool pool,
                           stack::InterfaceConfig& interface) {
   const char* option = pool ? "pool" : "address";
   for (const std::string& text : texts) {
-    const std::optional<IpPrefix> prefix = IpPrefix::Parse(text);
-    if (!prefix || !absl::StrContains(text, "/")) {
-      return Bad(option, text, "an address with its prefix length, as 10.77.0.1/24 or fd77::1/64");
-    }
-    if (!pool && !prefix->address.IsValidUnicast()) {
-      return Bad(option, text, "a unicast address");
-    }
-    if (!pool && (prefix->IsBroadcast(prefix->address) ||
-                  (prefix->length + 1 < prefix->max_length() && prefix->Network() == prefix->address))) {
-      return Bad(option, text, "a host's address, not the network's own (a range of addresses is a pool)");
-    }
+    const absl::StatusOr<IpPrefix> prefix = CheckAddress(text, pool);
+    if (!prefix.ok()) return Bad(option, text, prefix.status());
     interface.addresses.push_back({*prefix, pool});
   }
   return absl::OkStatus();
@@ -53,15 +46,11 @@ absl::Status AddInterface(const InterfaceOptions& options, stack::ShardConfig& s
   if (options.device.empty()) {
     return absl::InvalidArgumentError("an interface without a device: give one, as af_packet:veth1");
   }
-  if (options.mtu != 0 && (options.mtu < kMinMtu || options.mtu > kMaxMtu)) {
-    return Bad("mtu", absl::StrCat(options.mtu), "1280 to 9000 octets, or 0 for the device's own");
-  }
-  if (options.vlan > kMaxVlan) return Bad("vlan", absl::StrCat(options.vlan), "1 to 4094, or 0 for none");
+  if (absl::Status s = CheckMtu(options.mtu); !s.ok()) return Bad("mtu", absl::StrCat(options.mtu), s);
+  if (absl::Status s = CheckVlan(options.vlan); !s.ok()) return Bad("vlan", absl::StrCat(options.vlan), s);
   if (!options.mac.empty()) {
-    const std::optional<wire::MacAddress> mac = wire::MacAddress::Parse(options.mac);
-    if (!mac || mac->IsMulticast() || mac->IsZero()) {
-      return Bad("mac", options.mac, "a station's address, as 02:00:00:00:00:01");
-    }
+    const absl::StatusOr<wire::MacAddress> mac = CheckMac(options.mac);
+    if (!mac.ok()) return Bad("mac", options.mac, mac.status());
     interface.mac = *mac;
   }
   if (absl::Status s = AddAddresses(options.addresses, false, interface); !s.ok()) return s;
@@ -81,13 +70,10 @@ std::optional<uint16_t> InterfaceTowards(const stack::ShardConfig& shard, const 
 
 absl::Status AddVia(std::string_view option, std::string_view text, std::optional<IpPrefix> destination,
                     std::string_view gateway_text, stack::ShardConfig& shard) {
-  const std::optional<IpAddress> gateway = IpAddress::Parse(gateway_text);
-  if (!gateway || !gateway->IsValidUnicast()) return Bad(option, text, "a gateway's address");
+  const absl::StatusOr<IpAddress> gateway = CheckGateway(gateway_text);
+  if (!gateway.ok()) return Bad(option, text, gateway.status());
   if (!destination) {
     destination = IpPrefix{gateway->IsV4() ? IpAddress::UnspecifiedV4() : IpAddress(), 0};
-  }
-  if (destination->address.IsV4() != gateway->IsV4()) {
-    return Bad(option, text, "destination and gateway of one family");
   }
   const std::optional<uint16_t> interface = InterfaceTowards(shard, *gateway);
   if (!interface) {
@@ -98,19 +84,13 @@ absl::Status AddVia(std::string_view option, std::string_view text, std::optiona
 }
 
 absl::Status AddRoute(const std::string& text, stack::ShardConfig& shard) {
-  constexpr std::string_view kForm = "\"PREFIX via GATEWAY\", \"default via GATEWAY\" or \"PREFIX dev N\"";
+  if (absl::Status s = CheckRoute(text); !s.ok()) return Bad("route", text, s);
   const std::vector<std::string> words = absl::StrSplit(text, ' ', absl::SkipEmpty());
-  if (words.size() != 3) return Bad("route", text, kForm);
   std::optional<IpPrefix> destination;
-  if (words[0] != "default") {
-    destination = IpPrefix::Parse(words[0]);
-    if (!destination) return Bad("route", text, kForm);
-  }
+  if (words[0] != "default") destination = IpPrefix::Parse(words[0]);
   if (words[1] == "via") return AddVia("route", text, destination, words[2], shard);
   uint32_t interface = 0;
-  if (words[1] != "dev" || !destination || !absl::SimpleAtoi(words[2], &interface)) {
-    return Bad("route", text, kForm);
-  }
+  if (!absl::SimpleAtoi(words[2], &interface)) return Bad("route", text, "the number of an interface");
   if (interface >= shard.interfaces.size()) {
     return Bad("route", text, absl::StrCat("an interface below ", shard.interfaces.size()));
   }
@@ -184,7 +164,9 @@ absl::Status TranslateOptions(const Options& options, runtime::StackConfig* conf
   shard.max_time_wait = options.max_connections;
   shard.max_half_open = std::clamp<uint32_t>(options.max_connections / 4, 1'024, 16'384);
 
-  if (options.lcores.size() > 128) return Bad("lcores", absl::StrCat(options.lcores.size()), "at most 128");
+  if (absl::Status s = CheckLcores(options.lcores); !s.ok()) {
+    return Bad("lcores", absl::StrJoin(options.lcores, ","), s);
+  }
   config->workers = static_cast<uint16_t>(std::max<size_t>(options.lcores.size(), 1));
   config->idle = static_cast<runtime::IdlePolicy>(options.idle);
   config->idle_spin = Duration::Nanos(options.idle_spin.count());

@@ -2,48 +2,48 @@
 #include <algorithm>
 
 #include "tern/config.h"
+#include "tern/option_checks.h"
 
 namespace tern {
 namespace {
 
 using InterfaceOf = std::function<InterfaceOptions&()>;
 
-void AddText(ConfigTable& table, std::string name, std::string placeholder, std::string help,
-             InterfaceOf interface, std::string InterfaceOptions::*field) {
-  table.Add({.name = std::move(name),
-             .placeholder = std::move(placeholder),
-             .help = std::move(help),
-             .set = [interface = std::move(interface), field](std::string_view text) {
-               interface().*field = std::string(text);
-               return absl::OkStatus();
-             }});
+// What a setter says to a value: what was expected, or nothing.
+using Check = std::function<absl::Status(std::string_view text)>;
+
+void AddText(ConfigTable& table, ConfigTable::Custom key, InterfaceOf interface,
+             std::string InterfaceOptions::*field, Check check = nullptr) {
+  key.set = [interface = std::move(interface), field, check = std::move(check)](std::string_view text) {
+    if (absl::Status status = check ? check(text) : absl::OkStatus(); !status.ok()) return status;
+    interface().*field = std::string(text);
+    return absl::OkStatus();
+  };
+  table.Add(std::move(key));
 }
 
-void AddTexts(ConfigTable& table, std::string name, std::string placeholder, std::string help,
-              InterfaceOf interface, std::vector<std::string> InterfaceOptions::*field) {
-  table.Add({.name = std::move(name),
-             .placeholder = std::move(placeholder),
-             .help = std::move(help),
-             .repeats = true,
-             .set =
-                 [interface, field](std::string_view text) {
-                   (interface().*field).emplace_back(text);
-                   return absl::OkStatus();
-                 },
-             .reset = [interface = std::move(interface), field] { (interface().*field).clear(); }});
+void AddTexts(ConfigTable& table, ConfigTable::Custom key, InterfaceOf interface,
+              std::vector<std::string> InterfaceOptions::*field, Check check) {
+  key.repeats = true;
+  key.set = [interface, field, check = std::move(check)](std::string_view text) {
+    if (absl::Status status = check(text); !status.ok()) return status;
+    (interface().*field).emplace_back(text);
+    return absl::OkStatus();
+  };
+  key.reset = [interface = std::move(interface), field] { (interface().*field).clear(); };
+  table.Add(std::move(key));
 }
 
 void AddNumber(ConfigTable& table, std::string name, std::string help, InterfaceOf interface,
-               uint16_t InterfaceOptions::*field) {
+               uint16_t InterfaceOptions::*field, absl::Status (*check)(uint64_t)) {
   table.Add({.name = std::move(name),
              .placeholder = "N",
              .default_text = "0",
              .help = std::move(help),
-             .set = [interface = std::move(interface), field](std::string_view text) {
+             .set = [interface = std::move(interface), field, check](std::string_view text) {
                const absl::StatusOr<uint64_t> number = ParseSize(text);
-               if (!number.ok() || *number > UINT16_MAX) {
-                 return absl::InvalidArgumentError("a whole number, 0 to 65535");
-               }
+               // What is no number is met with the same words as one out of range.
+               if (absl::Status status = check(number.value_or(UINT64_MAX)); !status.ok()) return status;
                interface().*field = static_cast<uint16_t>(*number);
                return absl::OkStatus();
              }});
@@ -51,21 +51,52 @@ void AddNumber(ConfigTable& table, std::string name, std::string help, Interface
 
 void AddInterfaceKeys(ConfigTable& table, const InterfaceOf& interface) {
   AddText(
-      table, "device", "DEVICE",
-      "af_packet:IF, af_xdp:IF, tap:NAME, memif:PATH, virtio_user:PATH, vhost:PATH, pci:ADDRESS, loopback, "
-      "pcap:FILE or vdev:...; arguments of the driver follow a comma",
+      table,
+      {.name = "device",
+       .placeholder = "DEVICE",
+       .help = "af_packet:IF, af_xdp:IF, tap:NAME, memif:PATH, virtio_user:PATH, vhost:PATH, pci:ADDRESS, "
+               "loopback, pcap:FILE or vdev:...; arguments of the driver follow a comma",
+       .instead_of_twice = "flags describe one interface: give several as [[interface]] tables of a file "
+                           "that --config names"},
       interface, &InterfaceOptions::device);
-  AddTexts(table, "address", "ADDR/LEN", "address of ours with its prefix length, of either family",
-           interface, &InterfaceOptions::addresses);
-  AddTexts(table, "pool", "ADDR/LEN", "prefix of which every address is ours: sources to connect from",
-           interface, &InterfaceOptions::pools);
-  AddText(table, "mac", "MAC", "station address; the device's own if not given", interface,
-          &InterfaceOptions::mac);
+  AddTexts(table,
+           {.name = "address",
+            .placeholder = "ADDR/LEN",
+            .help = "address of ours with its prefix length, of either family"},
+           interface, &InterfaceOptions::addresses,
+           [](std::string_view text) { return CheckAddress(text, false).status(); });
+  AddTexts(table,
+           {.name = "pool",
+            .placeholder = "ADDR/LEN",
+            .help = "prefix of which every address is ours: sources to connect from"},
+           interface, &InterfaceOptions::pools,
+           [](std::string_view text) { return CheckAddress(text, true).status(); });
+  AddText(table,
+          {.name = "mac", .placeholder = "MAC", .help = "station address; the device's own if not given"},
+          interface, &InterfaceOptions::mac,
+          [](std::string_view text) { return text.empty() ? absl::OkStatus() : CheckMac(text).status(); });
   AddNumber(table, "mtu", "octets of the largest IP packet, 1280 to 9000; 0: the device's own", interface,
-            &InterfaceOptions::mtu);
-  AddNumber(table, "vlan", "802.1Q id of all frames; 0: untagged", interface, &InterfaceOptions::vlan);
-  AddText(table, "impairment", "SPEC", "a bad network before the device, as loss=1%,delay=10ms,seed=7",
+            &InterfaceOptions::mtu, &CheckMtu);
+  AddNumber(table, "vlan", "802.1Q id of all frames; 0: untagged", interface, &InterfaceOptions::vlan,
+            &CheckVlan);
+  AddText(table,
+          {.name = "impairment",
+           .placeholder = "SPEC",
+           .help = "a bad network before the device, as loss=1%,delay=10ms,seed=7"},
           interface, &InterfaceOptions::impairment);
+}
+
+// A list that is checked as it is read.
+void AddCheckedList(ConfigTable& table, ConfigTable::Custom key, std::vector<std::string>* values,
+                    Check check) {
+  key.repeats = true;
+  key.set = [values, check = std::move(check)](std::string_view text) {
+    if (absl::Status status = check(text); !status.ok()) return status;
+    values->emplace_back(text);
+    return absl::OkStatus();
+  };
+  key.reset = [values] { values->clear(); };
+  table.Add(std::move(key));
 }
 
 void AddSizeKey(ConfigTable& table, std::string name, uint32_t* octets, std::string help) {
@@ -90,6 +121,7 @@ void AddWorkerKeys(ConfigTable& table, Options* options) {
              .set = [options](std::string_view text) {
                absl::StatusOr<std::vector<int>> cpus = ParseCpuList(text);
                if (!cpus.ok()) return cpus.status();
+               if (absl::Status status = CheckLcores(*cpus); !status.ok()) return status;
                options->lcores = *std::move(cpus);
                return absl::OkStatus();
              }});
@@ -177,8 +209,12 @@ void AddStackKeys(ConfigTable& table, Options* options) {
                          [options, index]() -> InterfaceOptions& { return options->interfaces[index]; });
       },
       "several devices, each with the keys above");
-  table.AddList("gateway", &options->gateways, "ADDR", "default gateway, one of each family");
-  table.AddList("route", &options->routes, "ROUTE", "\"PREFIX via GATEWAY\" or \"PREFIX dev N\"");
+  AddCheckedList(table,
+                 {.name = "gateway", .placeholder = "ADDR", .help = "default gateway, one of each family"},
+                 &options->gateways, [](std::string_view text) { return CheckGateway(text).status(); });
+  AddCheckedList(
+      table, {.name = "route", .placeholder = "ROUTE", .help = "\"PREFIX via GATEWAY\" or \"PREFIX dev N\""},
+      &options->routes, &CheckRoute);
   AddWorkerKeys(table, options);
   AddTcpKeys(table, options);
 }

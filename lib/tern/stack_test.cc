@@ -18,6 +18,15 @@
 namespace tern {
 namespace {
 
+TEST(TranslateOptions, ACpuIsNamedOnce) {
+  Options options;
+  options.interfaces.push_back({.device = "memory", .addresses = {"10.77.0.1/24"}, .pools = {}});
+  options.lcores = {3, 0, 3};
+  runtime::StackConfig config;
+  EXPECT_EQ(TranslateOptions(options, &config).message(),
+            "lcores \"3,0,3\": expected each CPU once: one worker runs on each");
+}
+
 std::unique_ptr<Stack> OpenOn(std::unique_ptr<Device> device, const std::string& address, int workers) {
   Options options;
   options.interfaces.push_back({.device = "memory", .addresses = {address}, .pools = {}});
