@@ -57,9 +57,11 @@ class EndToEnd : public testing::Test {
     }
   }
 
-  static std::unique_ptr<Stack> Open(size_t worker, const char* v4, const char* v6) {
+  static std::unique_ptr<Stack> Open(size_t worker, const char* v4, const char* v6,
+                                     const char* impairment = "") {
     Options options;
-    options.interfaces = {{.device = "loopback,pair=end_to_end", .addresses = {v4, v6}}};
+    options.interfaces = {
+        {.device = "loopback,pair=end_to_end", .addresses = {v4, v6}, .impairment = impairment}};
     options.lcores = {static_cast<int>(GetEalFacts().lcores[worker])};
     options.huge_pages = HugePages::kOff;
     auto stack = Stack::Open(options);
@@ -115,6 +117,31 @@ TEST_F(EndToEnd, EchoInAClosedLoop) {
   // The client's last ACK may still be on its way.
   WaitFor([&] { return board_.Sum(&ServiceCounters::graceful) >= 20u; });
   EXPECT_EQ(board_.Sum(&ServiceCounters::graceful), 20u);
+}
+
+TEST_F(EndToEnd, AtDepthOneAReadIsARequest) {
+  Serve(7, EchoService(&board_));
+  const EchoLoadOptions options{
+      .remote = *Endpoint::Parse("10.79.0.1:7"), .connections = 4, .size = 64, .depth = 1};
+  Run<EchoLoad>(options, [](const LoadResult& result) { return result.requests.value() >= 1'000; });
+  EXPECT_EQ(board_.Sum(&ServiceCounters::echo_reads), result_.requests.value());
+}
+
+TEST_F(EndToEnd, AnImpairmentIsCounted) {
+  EXPECT_TRUE(client_->Stop().clean());
+  client_ = Open(1, "10.79.0.2/24", "fd79::2/64", "loss=1%,duplicate=10%,seed=3");
+  Serve(7, EchoService(&board_));
+  const EchoLoadOptions options{.remote = *Endpoint::Parse("10.79.0.1:7"), .connections = 20, .size = 64};
+  Run<EchoLoad>(options, [](const LoadResult& result) { return result.requests.value() >= 2'000; });
+  EXPECT_EQ(result_.failed.value(), 0u);
+  const DeviceStats device = client_->Stats().devices.front();
+  EXPECT_TRUE(device.impaired);
+  EXPECT_FALSE(server_->Stats().devices.front().impaired);
+  for (const ImpairmentStats& way : {device.rx_impairment, device.tx_impairment}) {
+    EXPECT_GT(way.seen, 2'000u);
+    EXPECT_GT(way.lost, 0u);
+    EXPECT_GT(way.duplicated, 0u);
+  }
 }
 
 TEST_F(EndToEnd, EchoInAnOpenLoop) {

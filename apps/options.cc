@@ -116,6 +116,10 @@ void AddEndpoint(ConfigTable& table, std::string name, Endpoint* endpoint, uint1
   table.Add(std::move(key));
 }
 
+ExitStatus StatusOf(const absl::Status& error) {
+  return error.code() == absl::StatusCode::kInvalidArgument ? kBadUsage : kWrong;
+}
+
 int BadUsage(const ProgramText& program, const RoleText* role, std::string_view message) {
   Print(stderr, absl::StrCat(std::string(program.name), ": ", std::string(message),
                              "\ntry: ", CommandOf(program, role), " --help\n"));

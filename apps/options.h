@@ -58,6 +58,9 @@ const RoleText* TakeRole(const ProgramText& program, int argc, const char* const
 std::optional<int> ParseRole(const ProgramText& program, const RoleText& role, ConfigTable& table, int argc,
                              const char* const* argv);
 
+// kBadUsage for what the user said and should say otherwise, kWrong for the rest.
+ExitStatus StatusOf(const absl::Status& error);
+
 // Prints "NAME: MESSAGE" and how to get help; gives kBadUsage.
 int BadUsage(const ProgramText& program, const RoleText* role, std::string_view message);
 

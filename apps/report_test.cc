@@ -1,8 +1,14 @@
 #include "apps/report.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <string>
 
 #include "apps/histogram.h"
+#include "apps/session.h"
 
 namespace tern::apps {
 namespace {
@@ -64,6 +70,77 @@ TEST(Report, LatencyHasPercentiles) {
   EXPECT_NE(json.find("\"count\": 1000"), std::string::npos) << json;
   EXPECT_NE(json.find("\"max_ns\": 1000000"), std::string::npos) << json;
   EXPECT_NE(report.ToText().find("99.9 per cent within"), std::string::npos);
+}
+
+TEST(StackReport, SaysWhatAnImpairmentDid) {
+  StackStats stats;
+  stats.devices.push_back({.name = "tap:x",
+                           .impaired = true,
+                           .rx_impairment = {.seen = 10, .lost = 3},
+                           .tx_impairment = {.seen = 20, .overflowed = 4, .corrupted = 5}});
+  stats.devices.push_back({.name = "tap:y"});
+  Report report;
+  AddStackReport(report, stats, {});
+  const std::string json = report.ToJson();
+  for (const char* said : {"\"rx_impairment_lost\": 3", "\"tx_impairment_seen\": 20",
+                           "\"tx_impairment_overflowed\": 4", "\"tx_impairment_corrupted\": 5"}) {
+    EXPECT_NE(json.find(said), std::string::npos) << said << "\n" << json;
+  }
+  EXPECT_EQ(json.find("impairment", json.find("device_1")), std::string::npos)
+      << "one without has no such lines";
+  EXPECT_NE(report.ToText().find("received: lost by it"), std::string::npos) << report.ToText();
+}
+
+TEST(StackReport, DividesByWhatTheProgramCounts) {
+  StackStats stats;
+  stats.total.busy_cycles = 1'000;
+  Report report;
+  AddStackReport(report, stats, {.unit = "read", .count = 10});
+  EXPECT_NE(report.ToJson().find("\"cycles_per_read\": 100,"), std::string::npos) << report.ToJson();
+  EXPECT_NE(report.ToText().find("busy cycles a read"), std::string::npos);
+  Report none;
+  AddStackReport(none, stats, {.unit = "read"});
+  EXPECT_EQ(none.ToJson().find("cycles_per_read"), std::string::npos);
+}
+
+// stdout led elsewhere while it lives.
+class StdoutTo {
+ public:
+  explicit StdoutTo(const char* path) : saved_(dup(STDOUT_FILENO)) {
+    std::fflush(stdout);
+    const int fd = open(path, O_WRONLY | O_CLOEXEC);
+    dup2(fd, STDOUT_FILENO);
+    close(fd);
+  }
+  ~StdoutTo() {
+    std::fflush(stdout);
+    dup2(saved_, STDOUT_FILENO);
+    close(saved_);
+    clearerr(stdout);
+  }
+
+ private:
+  const int saved_;
+};
+
+TEST(PrintReport, SaysWhenItCouldNot) {
+  Report report;
+  report.Count("frames", "frames", 1);
+  bool to_null = false;
+  bool to_full = true;
+  bool line_after = true;
+  {
+    const StdoutTo elsewhere("/dev/null");
+    to_null = PrintLastReport("test", report, false);
+  }
+  {
+    const StdoutTo elsewhere("/dev/full");
+    to_full = PrintReport(report, true);
+    line_after = PrintLine("more");
+  }
+  EXPECT_TRUE(to_null);
+  EXPECT_FALSE(to_full);
+  EXPECT_FALSE(line_after);
 }
 
 }  // namespace

@@ -141,21 +141,22 @@ int Runner::Finish(double seconds, const StackStats& stats) {
   }
   plan_.report(report, results_, seconds);
   AddFailures(report);
-  AddStackReport(report, plan_.warmup.count() == 0 ? stats : Since(stats, warm_stats_), requests_);
+  AddStackReport(report, plan_.warmup.count() == 0 ? stats : Since(stats, warm_stats_),
+                 {.unit = "request", .count = requests_});
   AddLeakReport(report, leaks);
   report.Section("verdict", "Verdict");
   report.Flag("ok", "all right", right);
-  PrintReport(report, common_.json);
+  const bool written = PrintLastReport(plan_.program, report, common_.json);
   if (failed != 0) PrintError(plan_.program, absl::StrCat(failed, " failure(s), see above"));
   if (!leaks.clean()) PrintError(plan_.program, LeakText(leaks));
-  return right ? kRight : kWrong;
+  return right && written ? kRight : kWrong;
 }
 
 int Runner::Run() {
   Signals signals;
   if (const absl::Status status = Open(); !status.ok()) {
     PrintError(plan_.program, std::string(status.message()));
-    return kWrong;
+    return StatusOf(status);
   }
   WarmUp(signals);
   const auto start = Clock::now();

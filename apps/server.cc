@@ -47,7 +47,7 @@ class Server {
   const ServicePort services_[4];
   std::unique_ptr<Stack> stack_;
   // At the last tick.
-  uint64_t last_requests_ = 0;
+  uint64_t last_reads_ = 0;
   uint64_t last_octets_ = 0;
   StackStats last_stats_;
 };
@@ -91,16 +91,15 @@ void Server::Tick(double seconds) {
   if (!options_.common.progress) return;
   const StackStats stats = stack_->Stats();
   const StackStats delta = Since(stats, last_stats_);
-  const uint64_t requests = board_.Sum(&ServiceCounters::requests);
+  const uint64_t reads = board_.Sum(&ServiceCounters::echo_reads);
   const uint64_t octets = board_.Sum(&ServiceCounters::octets_in) + board_.Sum(&ServiceCounters::octets_out);
-  const uint64_t done = requests - last_requests_;
-  PrintError(program_,
-             absl::StrFormat("%4.0f s  %d connections  %s requests/s  %s  %s cycles a request  %s drops",
-                             seconds, stats.total.connections, Grouped(done),
-                             BitRateText(static_cast<double>(octets - last_octets_) * 8),
-                             done == 0 ? "-" : Grouped(delta.total.busy_cycles / done),
-                             Grouped(stats.total.dropped())));
-  last_requests_ = requests;
+  const uint64_t done = reads - last_reads_;
+  PrintError(program_, absl::StrFormat("%4.0f s  %d connections  %s reads/s  %s  %s cycles a read  %s drops",
+                                       seconds, stats.total.connections, Grouped(done),
+                                       BitRateText(static_cast<double>(octets - last_octets_) * 8),
+                                       done == 0 ? "-" : Grouped(delta.total.busy_cycles / done),
+                                       Grouped(stats.total.dropped())));
+  last_reads_ = reads;
   last_octets_ = octets;
   last_stats_ = stats;
 }
@@ -145,8 +144,8 @@ Report Server::MakeReport(const char* event, double seconds, const StackStats& s
   report.Count("broken", "reset or lost", board_.Sum(&ServiceCounters::broken));
   report.Octets("octets_in", "received", board_.Sum(&ServiceCounters::octets_in));
   report.Octets("octets_out", "sent", board_.Sum(&ServiceCounters::octets_out));
-  const uint64_t requests = board_.Sum(&ServiceCounters::requests);
-  if (options_.echo_port != 0) report.Count("requests", "echo requests", requests);
+  const uint64_t reads = board_.Sum(&ServiceCounters::echo_reads);
+  if (options_.echo_port != 0) report.Count("reads", "echo reads", reads);
   if (options_.sink_port != 0) {
     report.Section("sink", "Discard streams that the peer ended");
     report.Count("streams", "streams", board_.Sum(&ServiceCounters::sink_streams));
@@ -162,7 +161,7 @@ Report Server::MakeReport(const char* event, double seconds, const StackStats& s
     report.Octets("octets", "sent", board_.Sum(&ServiceCounters::source_octets));
     report.Hash("hash_sum", "sum of hashes", board_.Sum(&ServiceCounters::source_hash_sum));
   }
-  AddStackReport(report, stats, requests);
+  AddStackReport(report, stats, {.unit = "read", .count = reads});
   return report;
 }
 
@@ -175,17 +174,17 @@ int Server::Finish(double seconds) {
   AddLeakReport(report, leaks);
   report.Section("verdict", "Verdict");
   report.Flag("ok", "all right", right);
-  PrintReport(report, options_.common.json);
+  const bool written = PrintLastReport(program_, report, options_.common.json);
   if (mismatched != 0) PrintError(program_, absl::StrCat(mismatched, " discard stream(s) had a wrong octet"));
   if (!leaks.clean()) PrintError(program_, LeakText(leaks));
-  return right ? kRight : kWrong;
+  return right && written ? kRight : kWrong;
 }
 
 int Server::Run() {
   Signals signals;
   if (const absl::Status status = Open(); !status.ok()) {
     PrintError(program_, std::string(status.message()));
-    return kWrong;
+    return StatusOf(status);
   }
   PrintLine(ReadyLine());
   const auto start = Clock::now();
@@ -194,7 +193,8 @@ int Server::Run() {
   if (options_.common.duration.count() != 0) waiting.deadline = start + options_.common.duration;
   waiting.tick = [this](double at) { Tick(at); };
   waiting.snapshot = [&] {
-    PrintReport(MakeReport("snapshot", seconds(), stack_->Stats()), options_.common.json);
+    // Whether that worked shows at the end.
+    static_cast<void>(PrintReport(MakeReport("snapshot", seconds(), stack_->Stats()), options_.common.json));
   };
   WaitFor(signals, waiting);
   signals.LetThrough();

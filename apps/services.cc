@@ -35,7 +35,7 @@ class Echo : public Service {
  public:
   using Service::Service;
   void OnReadable(Connection conn) override {
-    if (Pump(conn)) counters_.requests.Add(1);
+    if (Pump(conn)) counters_.echo_reads.Add(1);
   }
   void OnWritable(Connection conn) override { Pump(conn); }
 

@@ -23,8 +23,9 @@ struct ServiceCounters {
   Counter broken;
   Counter octets_in;
   Counter octets_out;
-  Counter
-      requests;  // times that echo found data: with one request in flight on each connection, the requests
+  // Times that echo found data. It knows no requests: a read may hold several of them, or a part of one. With
+  // one small request in flight on each connection they are as many.
+  Counter echo_reads;
 
   // Discard streams that ended with the peer's FIN, by what their bytes were.
   Counter sink_streams;

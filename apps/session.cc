@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
@@ -40,6 +41,9 @@ void AddDevices(Report& report, const StackStats& stats) {
     report.Count("rx_no_buffer", "missed for want of buffers", device.rx_no_buffer);
     report.Count("rx_errors", "damaged", device.rx_errors);
     report.Count("tx_rejected", "refused by the driver", device.tx_rejected);
+    if (!device.impaired) continue;
+    AddImpairment(report, "rx_", "received: ", device.rx_impairment);
+    AddImpairment(report, "tx_", "sent: ", device.tx_impairment);
   }
 }
 
@@ -106,15 +110,31 @@ bool WaitFor(Signals& signals, const Waiting& waiting) {
   }
 }
 
-void AddStackReport(Report& report, const StackStats& stats, uint64_t requests) {
+void AddImpairment(Report& report, std::string_view key_prefix, std::string_view label_prefix,
+                   const ImpairmentStats& stats) {
+  const std::pair<const char*, std::pair<const char*, uint64_t>> lines[] = {
+      {"impairment_seen", {"met the impairment", stats.seen}},
+      {"impairment_lost", {"lost by it", stats.lost}},
+      {"impairment_overflowed", {"lost by its full queue", stats.overflowed}},
+      {"impairment_duplicated", {"doubled by it", stats.duplicated}},
+      {"impairment_reordered", {"held back by it", stats.reordered}},
+      {"impairment_corrupted", {"damaged by it", stats.corrupted}}};
+  for (const auto& [key, line] : lines) {
+    report.Count(absl::StrCat(std::string(key_prefix), key),
+                 absl::StrCat(std::string(label_prefix), line.first), line.second);
+  }
+}
+
+void AddStackReport(Report& report, const StackStats& stats, const Work& work) {
   const WorkerStats& total = stats.total;
   report.Section("stack", "Stack");
   report.Count("workers", "workers", stats.workers.size());
   report.Count("busy_cycles", "busy cycles", total.busy_cycles);
   report.Number("busy_percent", "busy", 100 * Ratio(total.busy_cycles, total.busy_cycles + total.idle_cycles),
                 1, "per cent");
-  if (requests != 0) {
-    report.Number("cycles_per_request", "busy cycles a request", Ratio(total.busy_cycles, requests), 0);
+  if (work.count != 0) {
+    const std::string unit(work.unit);
+    report.Number("cycles_per_" + unit, "busy cycles a " + unit, Ratio(total.busy_cycles, work.count), 0);
   }
   report.Number("cycles_per_frame", "busy cycles a frame",
                 Ratio(total.busy_cycles, total.rx_frames + total.tx_frames), 0);
@@ -163,16 +183,23 @@ std::string LeakText(const LeakReport& leaks) {
       leaks.connections, leaks.send_records, leaks.timers, leaks.client_buffers);
 }
 
-void PrintLine(std::string_view line) {
+bool PrintLine(std::string_view line) {
   std::fwrite(line.data(), 1, line.size(), stdout);
   std::fputc('\n', stdout);
-  std::fflush(stdout);
+  // The error flag stays once it is set, also for what an earlier line met.
+  return std::fflush(stdout) == 0 && std::ferror(stdout) == 0;
 }
 
-void PrintReport(const Report& report, bool json) {
+bool PrintReport(const Report& report, bool json) {
   std::string text = json ? report.ToJson() : report.ToText();
   if (!json && !text.empty()) text.pop_back();
-  PrintLine(text);
+  return PrintLine(text);
+}
+
+bool PrintLastReport(std::string_view program, const Report& report, bool json) {
+  if (PrintReport(report, json)) return true;
+  PrintError(program, "the report could not be written to stdout: is the disk full, has its reader gone?");
+  return false;
 }
 
 void PrintError(std::string_view program, std::string_view line) {

@@ -45,17 +45,29 @@ struct Waiting {
 };
 bool WaitFor(Signals& signals, const Waiting& waiting);
 
-// Sections "stack", "drops" and "devices". `requests` divides the busy cycles; 0: nothing to divide by.
-void AddStackReport(Report& report, const StackStats& stats, uint64_t requests);
+// What a program counts its work by, to divide the busy cycles by: "request", of which there were so many.
+struct Work {
+  std::string_view unit;
+  uint64_t count = 0;  // 0: nothing to divide by
+};
+// Sections "stack", "drops", and one for each device.
+void AddStackReport(Report& report, const StackStats& stats, const Work& work);
+// What an impairment did in one direction, into the present section: "rx_lost", "frames lost by impairment"
+// for the prefixes "rx_" and "received ".
+void AddImpairment(Report& report, std::string_view key_prefix, std::string_view label_prefix,
+                   const ImpairmentStats& stats);
 // Section "leaks".
 void AddLeakReport(Report& report, const LeakReport& leaks);
 // What was left behind in words; empty when nothing was.
 std::string LeakText(const LeakReport& leaks);
 
-// On stdout, flushed, as text or as JSON.
-void PrintReport(const Report& report, bool json);
-// One line on stdout, flushed.
-void PrintLine(std::string_view line);
+// On stdout, flushed, as text or as JSON. False when that, or anything before it on stdout, could not be
+// written.
+[[nodiscard]] bool PrintReport(const Report& report, bool json);
+// The same for what a program says at its end: a failure is told on stderr.
+[[nodiscard]] bool PrintLastReport(std::string_view program, const Report& report, bool json);
+// One line on stdout, flushed. False as above.
+bool PrintLine(std::string_view line);
 // One line on stderr.
 void PrintError(std::string_view program, std::string_view line);
 

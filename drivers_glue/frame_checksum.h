@@ -24,7 +24,8 @@ void FillTcpChecksum(rte_mbuf* frame, size_t tcp_offset);
 void FillTcpChecksum(std::span<uint8_t> frame, size_t tcp_offset);
 
 // Writes the IPv4 header checksum and the TCP or UDP checksum of a received frame anew, from what it holds.
-// Does nothing to what it cannot sum: other protocols, fragments, headers that are not whole in the first piece.
+// Does nothing to what it cannot sum: other protocols, fragments, headers that are not whole in the first
+// piece.
 void FinishChecksums(Buffer* frame);
 
 }  // namespace tern

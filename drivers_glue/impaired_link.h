@@ -42,8 +42,8 @@ class ImpairedLink {
   };
   Fate Decide(size_t length, Instant now);
 
-  // Keeps a copy until `leaves`, and beside it what the device said of the frame (`about`, whose buffer is left
-  // alone); false (and counted as overflow) when the queue is full.
+  // Keeps a copy until `leaves`, and beside it what the device said of the frame (`about`, whose buffer is
+  // left alone); false (and counted as overflow) when the queue is full.
   bool Hold(std::span<const uint8_t> frame, Instant leaves, const RxFrame& about = {});
 
   // The frame that leaves next if its time has come, else an empty span. Valid until Pop, which REQUIRES one.

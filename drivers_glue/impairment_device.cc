@@ -238,6 +238,24 @@ Instant ImpairmentDevice::NextInternalEvent(uint16_t q) const {
   return std::min({queue.rx.NextDeparture(), queue.tx.NextDeparture(), inner_->NextInternalEvent(q)});
 }
 
+DeviceCounters ImpairmentDevice::counters() const {
+  const auto add = [](const ImpairmentCounters& from, ImpairmentTotals& to) {
+    to.seen += from.seen.value();
+    to.lost += from.lost.value();
+    to.overflowed += from.overflowed.value();
+    to.duplicated += from.duplicated.value();
+    to.reordered += from.reordered.value();
+    to.corrupted += from.corrupted.value();
+  };
+  DeviceCounters counters = inner_->counters();
+  counters.impaired = true;
+  for (const auto& queue : queues_) {
+    add(queue->rx.counters(), counters.rx_impairment);
+    add(queue->tx.counters(), counters.tx_impairment);
+  }
+  return counters;
+}
+
 void ImpairmentDevice::Stop() {
   for (auto& queue : queues_) {
     queue->rx.Clear();

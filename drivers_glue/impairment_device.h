@@ -29,7 +29,8 @@ class ImpairmentDevice final : public Device {
   void Flush(uint16_t q) override;
   bool WaitForReceive(uint16_t q, int fd_wake, Duration timeout) override;
   Instant NextInternalEvent(uint16_t q) const override;
-  DeviceCounters counters() const override { return inner_->counters(); }
+  // The inner device's, and what was done to its frames.
+  DeviceCounters counters() const override;
   bool LinkUp() const override { return inner_->LinkUp(); }
   bool AddMulticast(const std::array<uint8_t, 6>& mac) override { return inner_->AddMulticast(mac); }
   void Stop() override;

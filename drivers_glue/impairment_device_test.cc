@@ -105,6 +105,12 @@ TEST_F(ImpairmentDeviceTest, LossAndDuplicationAddUp) {
   EXPECT_EQ(seen.size(), kFrames - c.lost.value());
   EXPECT_EQ(received, kFrames - c.lost.value() + c.duplicated.value());
   EXPECT_EQ(c.delivered.value(), received);
+  const DeviceCounters counters = near_->counters();
+  EXPECT_TRUE(counters.impaired);
+  EXPECT_EQ(counters.tx_impairment.seen, kFrames);
+  EXPECT_EQ(counters.tx_impairment.lost, c.lost.value());
+  EXPECT_EQ(counters.tx_impairment.duplicated, c.duplicated.value());
+  EXPECT_EQ(counters.rx_impairment.seen, 0u);
   EXPECT_NEAR(static_cast<double>(c.lost.value()), 1000, 142);  // five standard deviations; the seed is fixed
   ExpectNothingLeft();
 }
@@ -251,8 +257,8 @@ class UnfinishedSumTest : public ImpairmentDeviceTest {
     at += v6 ? wire::WriteIpv6({.src = src,
                                 .dst = dst,
                                 .payload_length = kSegment,
-                                .next_header = wire::kProtocolTcp,
-                                .hop_limit = 64},
+                                .hop_limit = 64,
+                                .protocol = wire::kProtocolTcp},
                                bytes.data() + at)
              : wire::WriteIpv4({.src = src,
                                 .dst = dst,
@@ -264,10 +270,9 @@ class UnfinishedSumTest : public ImpairmentDeviceTest {
     const std::span<uint8_t> segment = std::span(bytes).subspan(at);
     wire::WriteTcp({.src_port = 7, .dst_port = 8, .seq = SeqNum(1), .flags = wire::kAck}, {}, segment.data());
     for (size_t i = 20; i < segment.size(); ++i) segment[i] = TestByte(9, i);
-    wire::StoreBe16(
-        segment.data() + wire::kTcpChecksumOffset,
-        finished ? wire::TransportChecksum(src, dst, wire::kProtocolTcp, segment)
-                 : wire::PseudoHeaderSum(src, dst, wire::kProtocolTcp, kSegment).Folded());
+    wire::StoreBe16(segment.data() + wire::kTcpChecksumOffset,
+                    finished ? wire::TransportChecksum(src, dst, wire::kProtocolTcp, segment)
+                             : wire::PseudoHeaderSum(src, dst, wire::kProtocolTcp, kSegment).Folded());
     return bytes;
   }
   void SendBytes(std::span<const uint8_t> bytes) {

@@ -4,6 +4,8 @@
 #include <cstring>
 #include <span>
 
+#include "apps/session.h"
+
 namespace tern::apps {
 namespace {
 
@@ -51,6 +53,22 @@ size_t OneWay::Turn() {
   // The port took references of its own on what it did not copy.
   for (size_t i = 0; i < count; ++i) from_.pool(0).Release(received_[i].buffer);
   return count;
+}
+
+void OneWay::AddTo(Report& report) const {
+  report.Count("frames", "frames", frames_);
+  report.Octets("octets", "octets", octets_);
+  report.Count("too_many_pieces", "in too many pieces", dropped_);
+  const DeviceCounters counters = to_.counters();
+  if (!counters.impaired) return;
+  const ImpairmentTotals& did = counters.tx_impairment;
+  AddImpairment(report, "", "",
+                {.seen = did.seen,
+                 .lost = did.lost,
+                 .overflowed = did.overflowed,
+                 .duplicated = did.duplicated,
+                 .reordered = did.reordered,
+                 .corrupted = did.corrupted});
 }
 
 }  // namespace tern::apps

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "apps/report.h"
 #include "drivers_glue/open.h"
 
 namespace tern::apps {
@@ -20,6 +21,9 @@ class OneWay {
 
   // Moves one burst; returns how many frames came.
   size_t Turn();
+
+  // Its figures, with what the impairment of the port sent to did, into the present section of `report`.
+  void AddTo(Report& report) const;
 
   uint64_t frames() const { return frames_; }
   uint64_t octets() const { return octets_; }

@@ -8,6 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "drivers_glue/impairment_device.h"
+
 namespace tern::apps {
 namespace {
 
@@ -120,6 +122,37 @@ TEST(OneWay, TooManyPiecesAreDroppedAndCounted) {
   EXPECT_EQ(b.sent, std::vector<Bytes>{Numbered(60)});
   EXPECT_EQ(wire.dropped(), 1u);
   EXPECT_EQ(a.held, 0u);
+}
+
+TEST(OneWay, TheReportSaysWhatTheImpairmentDid) {
+  MemoryPort a;
+  ImpairmentDevice b(std::make_unique<MemoryPort>(), *ParseImpairment("loss=20%,duplicate=10%,seed=3"),
+                     [] { return Instant::FromNanos(1); });
+  OneWay wire(&a, &b);
+  for (int i = 0; i < 20; ++i) {
+    for (int k = 0; k < 30; ++k) a.Arrive({Numbered(60)});
+    wire.Turn();
+  }
+  const ImpairmentCounters& did = b.sent(0);
+  ASSERT_GT(did.lost.value(), 0u);
+  ASSERT_GT(did.duplicated.value(), 0u);
+  Report report;
+  report.Section("ab", "a -> b");
+  wire.AddTo(report);
+  const std::string json = report.ToJson();
+  const auto says = [&](const std::string& key, uint64_t value) {
+    return json.find("\"" + key + "\": " + std::to_string(value)) != std::string::npos;
+  };
+  EXPECT_TRUE(says("frames", 600)) << json;
+  EXPECT_TRUE(says("impairment_seen", 600)) << json;
+  EXPECT_TRUE(says("impairment_lost", did.lost.value())) << json;
+  EXPECT_TRUE(says("impairment_duplicated", did.duplicated.value())) << json;
+  EXPECT_NE(report.ToText().find("lost by it"), std::string::npos);
+  // Of a port without one there is nothing to say.
+  MemoryPort c;
+  Report plain;
+  OneWay(&a, &c).AddTo(plain);
+  EXPECT_EQ(plain.ToJson().find("impairment"), std::string::npos);
 }
 
 TEST(OneWay, AFullPortHoldsTheOtherBack) {

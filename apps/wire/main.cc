@@ -28,20 +28,21 @@ const ProgramText& Program() {
   static const ProgramText program{
       .name = "tern-wire",
       .summary = "joins two ports and does to the frames between them what a bad network would",
-      .roles = {{.name = "",
-                 .summary = "forwards between --a and --b until SIGINT, SIGTERM or --duration",
-                 .examples =
-                     "  tern-wire --a tap:x --b tap:y --impair \"loss=1%,delay=10ms,rate=100mbit,seed=7\"\n"
-                     "  tern-wire --a af_packet:veth1 --b af_packet:veth2 --impair_ab loss=5%\n"}}};
+      .roles = {
+          {.name = "",
+           .summary = "forwards between --a and --b until SIGINT, SIGTERM or --duration",
+           .examples =
+               "  tern-wire --a tap:x --b tap:y --impairment \"loss=1%,delay=10ms,rate=100mbit,seed=7\"\n"
+               "  tern-wire --a af_packet:veth1 --b af_packet:veth2 --impairment_ab loss=5%\n"}}};
   return program;
 }
 
 struct WireOptions {
   std::string a;
   std::string b;
-  std::string impair;
-  std::string impair_ab;
-  std::string impair_ba;
+  std::string impairment;
+  std::string impairment_ab;
+  std::string impairment_ba;
   uint16_t mtu = 0;
   HugepageMode hugepages = HugepageMode::kAuto;
   std::chrono::nanoseconds duration{0};
@@ -58,12 +59,12 @@ void AddKeys(ConfigTable& table, WireOptions* options) {
       {{"auto", HugepageMode::kAuto}, {"on", HugepageMode::kOn}, {"off", HugepageMode::kOff}},
       "packet memory on huge pages");
   table.Section("Network");
-  table.AddString("impair", &options->impair, "SPEC",
+  table.AddString("impairment", &options->impairment, "SPEC",
                   "both directions; loss, duplicate, reorder, corrupt in per cent or ppm, delay, jitter, "
                   "reorder_by, rate, "
                   "queue, seed: \"loss=1%,delay=10ms,rate=100mbit,seed=7\"");
-  table.AddString("impair_ab", &options->impair_ab, "SPEC", "from a to b, instead of --impair");
-  table.AddString("impair_ba", &options->impair_ba, "SPEC", "from b to a, instead of --impair");
+  table.AddString("impairment_ab", &options->impairment_ab, "SPEC", "from a to b, instead of --impairment");
+  table.AddString("impairment_ba", &options->impairment_ba, "SPEC", "from b to a, instead of --impairment");
   table.Section("Run");
   table.AddDuration("duration", &options->duration,
                     "stop by itself after this long; 0s: at SIGINT or SIGTERM");
@@ -95,10 +96,10 @@ absl::StatusOr<End> OpenEnd(const std::string& spec, const WireOptions& options,
 }
 
 absl::StatusOr<Impairment> ImpairmentOf(const char* key, const std::string& own, const WireOptions& options) {
-  auto impairment = ParseImpairment(own.empty() ? options.impair : own);
+  auto impairment = ParseImpairment(own.empty() ? options.impairment : own);
   if (!impairment.ok()) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("--", own.empty() ? "impair" : key, ": ", std::string(impairment.status().message())));
+    return absl::InvalidArgumentError(absl::StrCat("--", own.empty() ? "impairment" : key, ": ",
+                                                   std::string(impairment.status().message())));
   }
   return impairment;
 }
@@ -146,23 +147,19 @@ class Wire {
     for (const auto& [way, name] : ways) {
       report.Section(name, name == std::string_view("ab") ? absl::StrCat(options_.a, " -> ", options_.b)
                                                           : absl::StrCat(options_.b, " -> ", options_.a));
-      report.Count("frames", "frames", way->frames());
-      report.Octets("octets", "octets", way->octets());
-      report.Count("dropped", "in too many pieces", way->dropped());
+      way->AddTo(report);
     }
-    report.Section("leaks", "Left behind");
-    report.Count("total", "buffers", outstanding_);
     return report;
   }
 
-  // Buffers left behind.
+  // Buffers left behind. REQUIRES: the summary was made.
   uint64_t Close() {
     a_.device->Stop();
     b_.device->Stop();
-    outstanding_ = a_.device->buffers_outstanding() + b_.device->buffers_outstanding();
+    const uint64_t left = a_.device->buffers_outstanding() + b_.device->buffers_outstanding();
     a_.device.reset();
     b_.device.reset();
-    return outstanding_;
+    return left;
   }
 
  private:
@@ -181,7 +178,6 @@ class Wire {
   End b_;
   std::unique_ptr<OneWay> ab_;
   std::unique_ptr<OneWay> ba_;
-  uint64_t outstanding_ = 0;
 };
 
 std::vector<std::string> PciAddresses(const WireOptions& options) {
@@ -206,7 +202,7 @@ int RunWire(const WireOptions& options, const Impairment& ab, const Impairment& 
   if (!status.ok()) {
     PrintError(program, std::string(status.message()));
     EalStop().IgnoreError();
-    return kWrong;
+    return StatusOf(status);
   }
   PrintLine(options.json ? absl::StrCat("{\"event\": \"ready\", \"a\": ", JsonString(options.a),
                                         ", \"b\": ", JsonString(options.b), "}")
@@ -218,12 +214,15 @@ int RunWire(const WireOptions& options, const Impairment& ab, const Impairment& 
     return now >= deadline || signals.WaitUntil(now) == Signals::Wake::kStop;
   });
   const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
+  Report report = wire.Summary(seconds);
   const uint64_t left = wire.Close();
-  PrintReport(wire.Summary(seconds), options.json);
+  report.Section("leaks", "Left behind");
+  report.Count("total", "buffers", left);
+  const bool written = PrintLastReport(program, report, options.json);
   if (left != 0) PrintError(program, absl::StrCat("left behind: ", left, " buffers"));
   status = EalStop();
   if (!status.ok()) PrintError(program, std::string(status.message()));
-  return left == 0 && status.ok() ? kRight : kWrong;
+  return left == 0 && written && status.ok() ? kRight : kWrong;
 }
 
 int Main(int argc, char** argv) {
@@ -234,8 +233,8 @@ int Main(int argc, char** argv) {
   if (const auto status = ParseRole(Program(), role, table, argc, argv)) return *status;
   if (options.a.empty() || options.b.empty())
     return BadUsage(Program(), nullptr, "--a and --b are both needed");
-  const auto ab = ImpairmentOf("impair_ab", options.impair_ab, options);
-  const auto ba = ImpairmentOf("impair_ba", options.impair_ba, options);
+  const auto ab = ImpairmentOf("impairment_ab", options.impairment_ab, options);
+  const auto ba = ImpairmentOf("impairment_ba", options.impairment_ba, options);
   for (const auto& impairment : {ab, ba}) {
     if (!impairment.ok()) return BadUsage(Program(), nullptr, std::string(impairment.status().message()));
   }

@@ -40,6 +40,16 @@ struct DeviceInfo {
   std::string offload_summary;
 };
 
+// What an impairment around a device did to the frames of one direction.
+struct ImpairmentTotals {
+  uint64_t seen = 0;
+  uint64_t lost = 0;
+  uint64_t overflowed = 0;  // lost because its queue was full
+  uint64_t duplicated = 0;
+  uint64_t reordered = 0;
+  uint64_t corrupted = 0;
+};
+
 // Counters of one queue or of the port, since it was opened.
 struct DeviceCounters {
   uint64_t rx_frames = 0;
@@ -50,6 +60,10 @@ struct DeviceCounters {
   uint64_t rx_errors = 0;     // device found them damaged
   uint64_t rx_no_buffer = 0;  // refill found the pool empty
   uint64_t tx_rejected = 0;   // frames that the driver refused for good (bad offload request, too long)
+
+  bool impaired = false;  // there is an impairment around it, which the following is about
+  ImpairmentTotals rx_impairment;
+  ImpairmentTotals tx_impairment;
 };
 
 // One port. Queue q is used by one worker thread at a time, by convention the worker with index q; calls on

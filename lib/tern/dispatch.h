@@ -11,6 +11,7 @@
 
 namespace tern {
 
+struct ImpairmentTotals;
 namespace stack {
 struct ListenSpec;
 }
@@ -38,6 +39,7 @@ class HandlerDispatch {
 };
 
 WorkerStats MakeStats(const runtime::WorkerSnapshot& snapshot);
+ImpairmentStats MakeStats(const ImpairmentTotals& totals);
 
 // Checks the options and writes what the runtime needs of them. Errors name option, value and fix. Devices,
 // huge pages, lcores and the EAL are the glue's business.

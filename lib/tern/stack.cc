@@ -218,7 +218,10 @@ StackStats Stack::Stats() {
                              .rx_errors = counters.rx_errors,
                              .rx_no_buffer = counters.rx_no_buffer,
                              .tx_rejected = counters.tx_rejected,
-                             .buffers_outstanding = device->buffers_outstanding()});
+                             .buffers_outstanding = device->buffers_outstanding(),
+                             .impaired = counters.impaired,
+                             .rx_impairment = MakeStats(counters.rx_impairment),
+                             .tx_impairment = MakeStats(counters.tx_impairment)});
   }
   return stats;
 }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "runtime/device.h"
 #include "runtime/snapshot.h"
 #include "tern/dispatch.h"
 
@@ -77,6 +78,15 @@ void WorkerStats::Add(const WorkerStats& other) {
   }
   AddDrops(other.drops, drops);
   AddDrops(other.tx_drops, tx_drops);
+}
+
+ImpairmentStats MakeStats(const ImpairmentTotals& totals) {
+  return {.seen = totals.seen,
+          .lost = totals.lost,
+          .overflowed = totals.overflowed,
+          .duplicated = totals.duplicated,
+          .reordered = totals.reordered,
+          .corrupted = totals.corrupted};
 }
 
 WorkerStats MakeStats(const runtime::WorkerSnapshot& s) {

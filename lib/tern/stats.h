@@ -77,6 +77,16 @@ struct TERN_EXPORT WorkerStats {
   void Add(const WorkerStats& other);
 };
 
+// What an impairment around a port did to the frames of one direction.
+struct ImpairmentStats {
+  uint64_t seen = 0;
+  uint64_t lost = 0;
+  uint64_t overflowed = 0;  // lost because its queue was full
+  uint64_t duplicated = 0;
+  uint64_t reordered = 0;
+  uint64_t corrupted = 0;
+};
+
 // One port.
 struct DeviceStats {
   std::string name;    // as the user wrote it
@@ -91,6 +101,9 @@ struct DeviceStats {
   uint64_t rx_no_buffer = 0;         // the pool was empty at refill
   uint64_t tx_rejected = 0;          // refused by the driver for good
   uint64_t buffers_outstanding = 0;  // held by the stack now
+  bool impaired = false;             // by its `impairment`, which the following is about
+  ImpairmentStats rx_impairment;
+  ImpairmentStats tx_impairment;
 };
 
 struct StackStats {

@@ -177,9 +177,9 @@ def loss_from_tern(lab, family, percent):
 # ---- tern-wire ----
 
 
-def wire(lab, namespace, a, b, impair):
-    argv = lab.settings.program("tern-wire") + ["--a", a, "--b", b, "--impair", impair, "--json", "--hugepages",
-                                                 lab.settings.hugepages]
+def wire(lab, namespace, a, b, impairment):
+    argv = lab.settings.program("tern-wire") + ["--a", a, "--b", b, "--impairment", impairment, "--json",
+                                                 "--hugepages", lab.settings.hugepages]
     process = lab.tern_process("tern-wire", argv, namespace)
     process.wait_for('"ready"')
     return process
@@ -188,7 +188,8 @@ def wire(lab, namespace, a, b, impair):
 def check_wire(process):
     said = process.stop()
     for way in ("ab", "ba"):
-        check(said[way]["frames"] > 0 and said[way]["dropped"] == 0, way, said[way])
+        check(said[way]["frames"] > 0 and said[way]["too_many_pieces"] == 0, way, said[way])
+        check(said[way]["impairment_lost"] > 0, way, said[way])
 
 
 BAD = "loss=1%,delay=2ms,jitter=1ms,reorder=1%,reorder_by=2ms,duplicate=0.5%,corrupt=0.2%,seed=7"
