@@ -61,6 +61,8 @@ class MbufPool final : public BufferPool {
 
   bool Allocate(std::span<Buffer*> out) override;
   void Release(Buffer* list) override;
+  // With seven eighths of the budget held.
+  bool Tight() override { return budget_ != 0 && OverBudget(budget_ / 8); }
   uint32_t buffer_capacity() const override { return room_; }
 
   // Makes the Buffer of a received, direct, single mbuf describe its bytes, and counts it as held by the

@@ -70,6 +70,17 @@ TEST_F(MbufPoolTest, AllOrNothingAtTheBudget) {
   EXPECT_EQ(pool_->in_use(), 0u);
 }
 
+TEST_F(MbufPoolTest, TightBeforeTheBudgetIsUsedUp) {
+  EXPECT_FALSE(pool_->Tight());
+  std::vector<Buffer*> most(176);  // of 200
+  ASSERT_TRUE(pool_->Allocate(most));
+  EXPECT_TRUE(pool_->Tight());
+  pool_->Release(most.back());
+  most.pop_back();
+  EXPECT_FALSE(pool_->Tight());
+  pool_->Release(Chain(most));
+}
+
 // A frame received on one worker's queue and handed to its owner goes back through the owner's pool.
 TEST_F(MbufPoolTest, WhatGoesBackThroughAnotherPoolIsCreditedToItsOwn) {
   const std::unique_ptr<MbufPool> other = Make();

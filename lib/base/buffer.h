@@ -97,7 +97,7 @@ class BufferPool {
   // Takes back a list linked by `next`; nullptr is an empty list.
   virtual void Release(Buffer* list) = 0;
   // Less is left than receiving needs: whoever holds data that nobody reads should stop taking more.
-  virtual bool Tight() const { return false; }
+  virtual bool Tight() { return false; }
   // Bytes that one buffer of this pool can hold.
   virtual uint32_t buffer_capacity() const = 0;
 };

@@ -257,14 +257,8 @@ std::vector<wire::MacAddress> Shard::MulticastGroups(uint16_t interface) const {
   return groups;
 }
 
-void Shard::SetFastPath(bool on) {
-  impl_->fast_path_wanted = on;
-  impl_->env.fast_path = on && !impl_->env.memory_tight;
-}
-void Shard::SetMemoryTight(bool tight) {
-  impl_->env.memory_tight = tight;
-  impl_->env.fast_path = impl_->fast_path_wanted && !tight;
-}
+void Shard::SetFastPath(bool on) { impl_->env.fast_path = on; }
+void Shard::SetMemoryTight(bool tight) { impl_->env.memory_tight = tight; }
 
 const ShardCounters& Shard::counters() const { return impl_->counters; }
 const ShardConfig& Shard::config() const { return impl_->config; }

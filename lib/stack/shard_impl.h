@@ -375,7 +375,6 @@ struct Shard::Impl {
   Instant now;                // of the call being served
   uint16_t rx_interface = 0;  // of the frame being served: where a link-local peer lives
   bool closing = false;
-  bool fast_path_wanted = true;
 
   SlotPool<tcp::ColdState> cold;
   SlotPool<tcp::SendRecord> records;

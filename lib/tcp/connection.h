@@ -152,7 +152,6 @@ struct Environment {
   ChallengeLimit* challenges = nullptr;  // nullptr: only each connection's own limit
   bool fast_path = true;                 // off: every segment takes the long way; the result must be the same
   // Packet memory runs short: text is taken only where it is next and nothing waits to be read before it.
-  // REQUIRES: fast_path is off meanwhile.
   bool memory_tight = false;
 };
 

@@ -470,10 +470,7 @@ TEST(InitialWindow, TenSegments) {
 
 // ---- Packet memory is short ----
 
-void SetTight(Endpoint& end, bool tight) {
-  end.env.memory_tight = tight;
-  end.env.fast_path = !tight;
-}
+void SetTight(Endpoint& end, bool tight) { end.env.memory_tight = tight; }
 
 TEST(MemoryTight, WhoReadsGoesOn) {
   Pair pair;

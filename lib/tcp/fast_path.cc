@@ -17,6 +17,7 @@ bool FastPathApplies(const Context& ctx, const SegmentView& segment) {
   if (segment.options.has_timestamp && SeqNum(segment.options.tsval).Before(SeqNum(conn.ts_recent)))
     return false;
   if (segment.payload_length > ReceiveWindowSize(conn)) return false;
+  if (ctx.env.memory_tight && segment.payload_length != 0) return false;
   const uint32_t acked = conn.snd_una.DistanceTo(segment.ack);
   // An ACK that neither moves nor comes with data may be a duplicate or a window update: the slow path knows.
   return acked <= conn.snd_una.DistanceTo(conn.snd_nxt) && (acked | segment.payload_length) != 0;
