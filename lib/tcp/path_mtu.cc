@@ -129,7 +129,8 @@ PathMtu::TimeoutVerdict PathMtu::OnTimeout(SeqNum una, uint8_t in_row, uint32_t 
     return TimeoutVerdict::kDeferredTaken;
   }
   // RFC 8899 4.3. Should it be the peer that is gone, or the cable, the search soon finds the way back up.
-  const uint16_t lower = mss_ > bounds_.base ? bounds_.base : bounds_.least;
+  // Below the base (5.2, ERROR) only where the base has vanished, too.
+  const uint16_t lower = mss_ > bounds_.base ? bounds_.base : unconfirmed_ ? bounds_.least : mss_;
   if (probing_ == PathProbing::kOff || in_row % kMaxProbes != 0 || mss_ <= lower || size <= lower) {
     return TimeoutVerdict::kOrdinary;
   }

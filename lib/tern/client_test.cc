@@ -21,7 +21,7 @@ constexpr std::chrono::milliseconds kLong = std::chrono::minutes(2);
 std::unique_ptr<Stack> OpenOn(std::unique_ptr<Device> device, const std::string& address, int workers) {
   Options options;
   options.interfaces.push_back({.device = "memory", .addresses = {address}, .pools = {}});
-  options.lcores.resize(static_cast<size_t>(workers));
+  for (int i = 0; i < workers; ++i) options.lcores.push_back(i);
   options.seed = 12;
   options.max_connections = 1'024;
   runtime::StackConfig config;
