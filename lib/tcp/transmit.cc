@@ -293,7 +293,7 @@ bool EmitAllThatWaits(Connection& conn, Environment& env, Instant now, SegmentOu
   if (unsent > conn.mss || flight + unsent > std::min(conn.snd_wnd, conn.cwnd)) return false;
   if (!conn.Is(kNoDelay) && !conn.records.empty()) return false;
   const uint32_t offset = SeqNum(buffer->tag).DistanceTo(conn.snd_nxt);
-  if (offset + unsent != buffer->length || !RecordRange(conn, env, now, unsent, /*fin=*/false)) return false;
+  if (offset + unsent != buffer->length || !RecordRange(conn, env, now, unsent, /*marks=*/0)) return false;
   out.frame->slices[0] = {buffer->data + offset, unsent, conn.tx_next};
   out.frame->slice_count = 1;
   out.options.Clear();

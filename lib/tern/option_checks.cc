@@ -45,7 +45,7 @@ absl::StatusOr<IpAddress> CheckGateway(std::string_view text) {
 }
 
 absl::Status CheckRoute(std::string_view text) {
-  const absl::Status bad = Expected("\"PREFIX via GATEWAY\", \"default via GATEWAY\" or \"PREFIX dev N\"");
+  absl::Status bad = Expected("\"PREFIX via GATEWAY\", \"default via GATEWAY\" or \"PREFIX dev N\"");
   const std::vector<std::string> words = absl::StrSplit(std::string(text), ' ', absl::SkipEmpty());
   if (words.size() != 3) return bad;
   const std::optional<IpPrefix> destination = IpPrefix::Parse(words[0]);

@@ -24,7 +24,7 @@ const Token& Parser::Peek(size_t ahead) const {
 }
 
 Token Parser::Next() {
-  const Token token = Peek();
+  Token token = Peek();
   if (token.kind != TokenKind::kEnd) ++at_;
   return token;
 }

@@ -156,7 +156,7 @@ std::string Sysctl(const std::string& path, const std::string& value, tcp::TcpCo
   if (BsdSysctl(name, value, tcp)) return {};
   const bool bsd = name.rfind("net.inet", 0) == 0 || name.rfind("kern.", 0) == 0;
   if (!bsd) name = name.substr(name.rfind('.') + 1);
-  const std::string needs = "sysctl " + name + "=" + value;
+  std::string needs = "sysctl " + name + "=" + value;
   const bool boolean = value == "0" || value == "1";
   const uint64_t number = std::strtoull(value.c_str(), nullptr, 10);
   if (name == "tcp_sack" && boolean) {
@@ -217,7 +217,7 @@ std::string Obey(const Words& words, tcp::TcpConfig& tcp) {
       if (words[i][0] == '-' || words[i][0] == '>' || words[i] == "/dev/null" || words[i][0] == '2') continue;
       const size_t equals = words[i].find('=');
       if (equals == std::string::npos) return "the sysctl command " + words[i];
-      const std::string needs = Sysctl(words[i].substr(0, equals), words[i].substr(equals + 1), tcp);
+      std::string needs = Sysctl(words[i].substr(0, equals), words[i].substr(equals + 1), tcp);
       if (!needs.empty()) return needs;
     }
     return {};
@@ -228,7 +228,7 @@ std::string Obey(const Words& words, tcp::TcpConfig& tcp) {
 
 std::string ObeyAll(const std::string& text, tcp::TcpConfig& tcp) {
   for (const Words& words : Commands(text)) {
-    const std::string needs = Obey(words, tcp);
+    std::string needs = Obey(words, tcp);
     if (!needs.empty()) return needs;
   }
   return {};
@@ -316,7 +316,7 @@ Settings SettingsFor(const Script& script, bool ipv6_wanted) {
 
 std::string ShellNeeds(const std::string& command, const Settings& settings) {
   tcp::TcpConfig tcp = settings.host.tcp;
-  const std::string needs = ObeyAll(command, tcp);
+  std::string needs = ObeyAll(command, tcp);
   if (!needs.empty()) return needs;
   return SameTcp(tcp, settings.host.tcp) ? std::string() : "settings that change in the middle of a script";
 }
