@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "base/instant.h"
-#include "stack/token_bucket.h"
+#include "base/token_bucket.h"
 #include "wire/ip_address.h"
 
 namespace tern::stack {

@@ -7,10 +7,10 @@
 #include <set>
 #include <vector>
 
+#include "base/token_bucket.h"
 #include "stack/addresses.h"
 #include "stack/ports.h"
 #include "stack/steering.h"
-#include "stack/token_bucket.h"
 
 namespace tern::stack {
 namespace {

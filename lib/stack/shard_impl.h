@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/timing_wheel.h"
+#include "base/token_bucket.h"
 #include "stack/addresses.h"
 #include "stack/connection_table.h"
 #include "stack/control_frame.h"
@@ -27,7 +28,6 @@
 #include "stack/steering.h"
 #include "stack/syn_cookie.h"
 #include "stack/time_wait.h"
-#include "stack/token_bucket.h"
 #include "wire/arp.h"
 #include "wire/ethernet.h"
 #include "wire/icmp.h"

@@ -281,7 +281,7 @@ bool EmitNew(Connection& conn, Environment& env, Instant now, uint32_t payload_b
 }
 
 // The commonest segment by far, without the questions of EmitNew: all that waits, in one buffer, with nothing
-// unusual going on. False, and nothing changed, when it is not that.
+// unusual going on. False when it is not that, or when no record is left, which EmitNew then finds out again.
 bool EmitAllThatWaits(Connection& conn, Environment& env, Instant now, SegmentOut& out) {
   const Buffer* const buffer = conn.tx_next;
   if (buffer == nullptr || conn.Is(kSlowPathOnly | kCork | kFinQueued | kProbePending) ||
