@@ -9,13 +9,6 @@
 namespace tern::tcp {
 namespace {
 
-void Establish(Pair& pair) {
-  pair.Connect();
-  pair.RunFor(Duration::Millis(100));
-  ASSERT_EQ(pair.client.conn.state, State::kEstablished);
-  ASSERT_EQ(pair.server.conn.state, State::kEstablished);
-}
-
 // Segments with data sent by one side.
 std::vector<WireSegment> DataSent(const Pair& pair, bool by_client) {
   std::vector<WireSegment> data;

@@ -10,11 +10,6 @@ namespace {
 constexpr KeepaliveTimes kTimes{
     .idle = Duration::Seconds(60), .interval = Duration::Seconds(10), .probes = 3};
 
-void Establish(Pair& pair) {
-  pair.Connect();
-  pair.RunFor(Duration::Seconds(1));
-  ASSERT_EQ(pair.client.conn.state, State::kEstablished);
-}
 void TurnOn(Pair& pair, const KeepaliveTimes& times = kTimes) {
   SetKeepalive(pair.client.conn, pair.client.env, &times, pair.now);
 }
@@ -26,7 +21,7 @@ TEST(Keepalive, TwoHoursUnlessAsked) { EXPECT_GE(KeepaliveTimes().idle, Duration
 // MUST-25.
 TEST(Keepalive, IsOffUntilAskedFor) {
   Pair pair;
-  Establish(pair);
+  Establish(pair, Duration::Seconds(1));
   const size_t before = pair.log.size();
   pair.RunFor(Duration::Seconds(48 * 3'600));
   EXPECT_EQ(pair.log.size(), before);
@@ -36,7 +31,7 @@ TEST(Keepalive, IsOffUntilAskedFor) {
 // MUST-24, MUST-26, SHLD-12.
 TEST(Keepalive, ProbesAnIdlePeerWithoutDataAndIsAnswered) {
   Pair pair;
-  Establish(pair);
+  Establish(pair, Duration::Seconds(1));
   TurnOn(pair);
   const size_t before = SentByClient(pair);
   pair.RunFor(Duration::Seconds(59));
@@ -57,7 +52,7 @@ TEST(Keepalive, ProbesAnIdlePeerWithoutDataAndIsAnswered) {
 // MUST-26: what comes counts, by the fast path too.
 TEST(Keepalive, AConnectionInUseIsNotProbed) {
   Pair pair;
-  Establish(pair);
+  Establish(pair, Duration::Seconds(1));
   TurnOn(pair);
   for (int i = 0; i < 20; ++i) {
     pair.RunFor(Duration::Seconds(30));
@@ -72,7 +67,7 @@ TEST(Keepalive, AConnectionInUseIsNotProbed) {
 // MUST-29: one lost answer is not the end; three are.
 TEST(Keepalive, OnlySeveralUnansweredProbesEndAConnection) {
   Pair pair;
-  Establish(pair);
+  Establish(pair, Duration::Seconds(1));
   TurnOn(pair);
   int lost = 0;
   pair.drop = [&](const WireSegment& s) { return !s.from_client && ++lost <= 2; };
@@ -89,7 +84,7 @@ TEST(Keepalive, OnlySeveralUnansweredProbesEndAConnection) {
 // MUST-27.
 TEST(Keepalive, TheIntervalIsTheApplications) {
   Pair pair;
-  Establish(pair);
+  Establish(pair, Duration::Seconds(1));
   TurnOn(pair, {.idle = Duration::Seconds(1), .interval = Duration::Seconds(1), .probes = 2});
   const size_t before = SentByClient(pair);
   pair.RunFor(Duration::Seconds(10));
@@ -105,7 +100,7 @@ TEST(Keepalive, LeavesOutstandingDataToRetransmission) {
   TcpConfig config;
   config.data_retries = 100;
   Pair pair(config, config);
-  Establish(pair);
+  Establish(pair, Duration::Seconds(1));
   TurnOn(pair, {.idle = Duration::Seconds(1), .interval = Duration::Seconds(1), .probes = 2});
   pair.drop = [](const WireSegment&) { return true; };
   pair.Write(pair.client, Pattern(0, 10));
@@ -115,7 +110,7 @@ TEST(Keepalive, LeavesOutstandingDataToRetransmission) {
 
 TEST(Keepalive, AWaitLongerThanADeadlineReachesIsWalkedInSteps) {
   Pair pair;
-  Establish(pair);
+  Establish(pair, Duration::Seconds(1));
   TurnOn(pair, {.idle = Duration::Seconds(5 * 24 * 3'600), .interval = Duration::Seconds(10), .probes = 2});
   const size_t before = SentByClient(pair);
   pair.RunFor(Duration::Seconds(5 * 24 * 3'600 - 1));
@@ -126,7 +121,7 @@ TEST(Keepalive, AWaitLongerThanADeadlineReachesIsWalkedInSteps) {
 
 TEST(Keepalive, EndsWithTheApplicationsInterest) {
   Pair pair;
-  Establish(pair);
+  Establish(pair, Duration::Seconds(1));
   TurnOn(pair, {.idle = Duration::Seconds(1), .interval = Duration::Seconds(1), .probes = 2});
   pair.Close(pair.client);
   pair.RunFor(Duration::Millis(100));

@@ -6,12 +6,6 @@
 namespace tern::tcp {
 namespace {
 
-void Establish(Pair& pair) {
-  pair.Connect();
-  pair.RunFor(Duration::Millis(100));
-  ASSERT_EQ(pair.client.conn.state, State::kEstablished);
-}
-
 // ---- R1 and R2 (RFC 9293 3.8.3) ----
 
 // MUST-23: at least three minutes; MUST-22: by the same rule as data.

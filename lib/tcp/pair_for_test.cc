@@ -1,5 +1,7 @@
 #include "tcp/pair_for_test.h"
 
+#include <gtest/gtest.h>
+
 #include <algorithm>
 
 #include "tcp/isn.h"
@@ -24,6 +26,13 @@ std::vector<uint8_t> Pattern(size_t from, size_t length) {
   std::vector<uint8_t> bytes(length);
   for (size_t i = 0; i < length; ++i) bytes[i] = PatternAt(from + i);
   return bytes;
+}
+
+void Establish(Pair& pair, Duration wait) {
+  pair.Connect();
+  pair.RunFor(wait);
+  ASSERT_EQ(pair.client.conn.state, State::kEstablished);
+  ASSERT_EQ(pair.server.conn.state, State::kEstablished);
 }
 
 Endpoint::Endpoint(const TcpConfig& from)

@@ -106,6 +106,9 @@ class Pair {
   WireSegment syn_;  // the SYN that the server answered
 };
 
+// Opens the connection and lets `wait` pass, in which both ends are to be established.
+void Establish(Pair& pair, Duration wait = Duration::Millis(100));
+
 // Octet `i` of the test stream.
 uint8_t PatternAt(size_t i);
 std::vector<uint8_t> Pattern(size_t from, size_t length);

@@ -7,13 +7,6 @@
 namespace tern::tcp {
 namespace {
 
-void Establish(Pair& pair) {
-  pair.Connect();
-  pair.RunFor(Duration::Millis(100));
-  ASSERT_EQ(pair.client.conn.state, State::kEstablished);
-  pair.server.events = 0;
-}
-
 void WriteUrgent(Pair& pair, const std::vector<uint8_t>& bytes) {
   BufferChain chain;
   chain.PushBack(pair.client.buffers.AllocateWith(bytes));
