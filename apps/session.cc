@@ -207,45 +207,11 @@ void PrintError(std::string_view program, std::string_view line) {
   std::fwrite(text.data(), 1, text.size(), stderr);
 }
 
-namespace {
-
-void Subtract(WorkerStats& now, const WorkerStats& before) {
-  for (uint64_t WorkerStats::*field : {&WorkerStats::busy_cycles,
-                                       &WorkerStats::idle_cycles,
-                                       &WorkerStats::turns,
-                                       &WorkerStats::busy_turns,
-                                       &WorkerStats::sleeps,
-                                       &WorkerStats::rx_frames,
-                                       &WorkerStats::rx_consumed,
-                                       &WorkerStats::tx_frames,
-                                       &WorkerStats::handed_over,
-                                       &WorkerStats::handed_in,
-                                       &WorkerStats::rx_payload,
-                                       &WorkerStats::tx_payload,
-                                       &WorkerStats::retransmitted_segments,
-                                       &WorkerStats::timeouts,
-                                       &WorkerStats::path_mtu_lowered,
-                                       &WorkerStats::path_black_holes,
-                                       &WorkerStats::path_mtu_raised,
-                                       &WorkerStats::accepted,
-                                       &WorkerStats::syn_cookies_sent,
-                                       &WorkerStats::syn_cookies_accepted,
-                                       &WorkerStats::connected,
-                                       &WorkerStats::closed,
-                                       &WorkerStats::resets_sent,
-                                       &WorkerStats::resets_received,
-                                       &WorkerStats::events}) {
-    now.*field -= std::min(now.*field, before.*field);
-  }
-}
-
-}  // namespace
-
 StackStats Since(const StackStats& now, const StackStats& before) {
   StackStats difference = now;
-  Subtract(difference.total, before.total);
+  difference.total.Subtract(before.total);
   for (size_t i = 0; i < std::min(now.workers.size(), before.workers.size()); ++i) {
-    Subtract(difference.workers[i], before.workers[i]);
+    difference.workers[i].Subtract(before.workers[i]);
   }
   return difference;
 }

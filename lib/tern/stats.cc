@@ -1,6 +1,7 @@
 #include "tern/stats.h"
 
 #include <algorithm>
+#include <array>
 
 #include "runtime/device.h"
 #include "runtime/snapshot.h"
@@ -37,47 +38,54 @@ uint64_t WorkerStats::dropped() const {
   return sum;
 }
 
+namespace {
+
+using Field = uint64_t WorkerStats::*;
+
+// What only grows,
+constexpr auto kCounters = std::to_array<Field>({&WorkerStats::busy_cycles,
+                                                 &WorkerStats::idle_cycles,
+                                                 &WorkerStats::turns,
+                                                 &WorkerStats::busy_turns,
+                                                 &WorkerStats::sleeps,
+                                                 &WorkerStats::clock_jumps,
+                                                 &WorkerStats::rx_frames,
+                                                 &WorkerStats::rx_consumed,
+                                                 &WorkerStats::tx_frames,
+                                                 &WorkerStats::handed_over,
+                                                 &WorkerStats::handed_in,
+                                                 &WorkerStats::rx_payload,
+                                                 &WorkerStats::tx_payload,
+                                                 &WorkerStats::retransmitted_segments,
+                                                 &WorkerStats::timeouts,
+                                                 &WorkerStats::path_mtu_lowered,
+                                                 &WorkerStats::path_black_holes,
+                                                 &WorkerStats::path_mtu_raised,
+                                                 &WorkerStats::accepted,
+                                                 &WorkerStats::syn_cookies_sent,
+                                                 &WorkerStats::syn_cookies_accepted,
+                                                 &WorkerStats::connected,
+                                                 &WorkerStats::closed,
+                                                 &WorkerStats::resets_sent,
+                                                 &WorkerStats::resets_received,
+                                                 &WorkerStats::events});
+// and what is there now.
+constexpr auto kGauges = std::to_array<Field>(
+    {&WorkerStats::deferred, &WorkerStats::sources, &WorkerStats::connections, &WorkerStats::half_open,
+     &WorkerStats::time_wait, &WorkerStats::listeners, &WorkerStats::neighbours, &WorkerStats::paths,
+     &WorkerStats::send_records, &WorkerStats::timers});
+
+}  // namespace
+
 void WorkerStats::Add(const WorkerStats& other) {
-  for (const auto field : {&WorkerStats::busy_cycles,
-                           &WorkerStats::idle_cycles,
-                           &WorkerStats::turns,
-                           &WorkerStats::busy_turns,
-                           &WorkerStats::sleeps,
-                           &WorkerStats::clock_jumps,
-                           &WorkerStats::rx_frames,
-                           &WorkerStats::rx_consumed,
-                           &WorkerStats::tx_frames,
-                           &WorkerStats::handed_over,
-                           &WorkerStats::handed_in,
-                           &WorkerStats::rx_payload,
-                           &WorkerStats::tx_payload,
-                           &WorkerStats::retransmitted_segments,
-                           &WorkerStats::timeouts,
-                           &WorkerStats::path_mtu_lowered,
-                           &WorkerStats::path_black_holes,
-                           &WorkerStats::path_mtu_raised,
-                           &WorkerStats::accepted,
-                           &WorkerStats::syn_cookies_sent,
-                           &WorkerStats::syn_cookies_accepted,
-                           &WorkerStats::deferred,
-                           &WorkerStats::sources,
-                           &WorkerStats::connected,
-                           &WorkerStats::closed,
-                           &WorkerStats::resets_sent,
-                           &WorkerStats::resets_received,
-                           &WorkerStats::events,
-                           &WorkerStats::connections,
-                           &WorkerStats::half_open,
-                           &WorkerStats::time_wait,
-                           &WorkerStats::listeners,
-                           &WorkerStats::neighbours,
-                           &WorkerStats::paths,
-                           &WorkerStats::send_records,
-                           &WorkerStats::timers}) {
-    this->*field += other.*field;
-  }
+  for (const Field field : kCounters) this->*field += other.*field;
+  for (const Field field : kGauges) this->*field += other.*field;
   AddDrops(other.drops, drops);
   AddDrops(other.tx_drops, tx_drops);
+}
+
+void WorkerStats::Subtract(const WorkerStats& earlier) {
+  for (const Field field : kCounters) this->*field -= std::min(this->*field, earlier.*field);
 }
 
 ImpairmentStats MakeStats(const ImpairmentTotals& totals) {

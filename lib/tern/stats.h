@@ -75,6 +75,8 @@ struct TERN_EXPORT WorkerStats {
   uint64_t dropped() const;
   // Sums everything but `worker`, `lcore` and `cycles_per_second`.
   void Add(const WorkerStats& other);
+  // Leaves of the counters what has come since `earlier`; what says how things stand now, and drops, stay.
+  void Subtract(const WorkerStats& earlier);
 };
 
 // What an impairment around a port did to the frames of one direction.
