@@ -7,7 +7,7 @@ import struct
 import time
 
 from cases_errors import nft
-from cases_network import checksum, command_exists, hardware_address
+from cases_network import checksum, command_exists, hardware_address, ping_sizes
 from netlab import ECHO, FAMILIES, SINK, V4, V6, Failure, Skip, case, check, command_in, inside
 
 MIB = 1 << 20
@@ -39,27 +39,10 @@ def on_a_tap(lab, *arguments, addresses):
 def ping_in_fragments(lab, family):
     """Echo requests that the kernel has to cut up come back whole, up to the largest that there is."""
     kernel, _, server = beside_tern(lab, family)
-    v4 = family is V4
-    raw = lab.socket(kernel, family.af, socket.SOCK_RAW, socket.IPPROTO_ICMP if v4 else socket.IPPROTO_ICMPV6)
-    raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 * MIB)
-    raw.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4 * MIB)
-    raw.connect((family.tern, 0))
-    whole = 1500 - (28 if v4 else 48)
-    largest = 65535 - (28 if v4 else 8)
-    for number, size in enumerate((whole, whole + 1, whole + 8, 2000, 2960, 4000, 8191, 20000, 40001, largest)):
-        data = os.urandom(size)
-        head = struct.pack("!BBHHH", 8 if v4 else 128, 0, 0, 0x7465, number)
-        if v4:  # the kernel fills in what stands in ICMPv6
-            head = head[:2] + struct.pack("!H", checksum(head + data)) + head[4:]
-        raw.send(head + data)
-        want = (0 if v4 else 129, head[4:] + data)
-        end = time.monotonic() + 10
-        while True:
-            if not select.select([raw], [], [], max(0, end - time.monotonic()))[0]:
-                raise Failure("no answer to a ping of %d octets" % size)
-            got = raw.recv(1 << 17)[20 if v4 else 0:]
-            if (got[0], got[4:]) == want:
-                break
+    whole = 1500 - (28 if family is V4 else 48)
+    largest = 65535 - (28 if family is V4 else 8)
+    ping_sizes(lab, kernel, family, (whole, whole + 1, whole + 8, 2000, 2960, 4000, 8191, 20000, 40001, largest),
+               buffers=4 * MIB)
     if command_exists("ping"):
         command_in(kernel, "ping", "-c", "5", "-i", "0.1", "-W", "5", "-s", "4000", family.tern)
     said = server.stop()

@@ -78,11 +78,21 @@ def ping(lab, family):
     """Echo requests of every kind of size come back as they went."""
     tern, kernel = lab.pair()
     lab.server(tern)
+    largest = 1500 - 28 if family is V4 else 1500 - 48
+    ping_sizes(lab, kernel, family, (0, 1, 2, 17, 56, 64, 511, 1000, largest - 1, largest))
+    if command_exists("ping"):
+        command_in(kernel, "ping", "-c", "5", "-i", "0.1", "-W", "5", family.tern)
+
+
+def ping_sizes(lab, kernel, family, sizes, buffers=0):
+    """Echo requests of these sizes come back as they went, one after the other."""
     v4 = family is V4
     raw = lab.socket(kernel, family.af, socket.SOCK_RAW, socket.IPPROTO_ICMP if v4 else socket.IPPROTO_ICMPV6)
+    if buffers:
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffers)
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, buffers)
     raw.connect((family.tern, 0))
-    largest = 1500 - 28 if v4 else 1500 - 48
-    for number, size in enumerate((0, 1, 2, 17, 56, 64, 511, 1000, largest - 1, largest)):
+    for number, size in enumerate(sizes):
         data = os.urandom(size)
         head = struct.pack("!BBHHH", 8 if v4 else 128, 0, 0, 0x7465, number)
         if v4:  # the kernel fills in what stands in ICMPv6
@@ -93,11 +103,9 @@ def ping(lab, family):
         while True:
             if not select.select([raw], [], [], max(0, end - time.monotonic()))[0]:
                 raise Failure("no answer to a ping of %d octets" % size)
-            got = raw.recv(65536)[20 if v4 else 0:]
+            got = raw.recv(1 << 17)[20 if v4 else 0:]
             if (got[0], got[4:]) == want:
                 break
-    if command_exists("ping"):
-        command_in(kernel, "ping", "-c", "5", "-i", "0.1", "-W", "5", family.tern)
 
 
 def command_exists(program):
