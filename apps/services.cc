@@ -44,14 +44,20 @@ class Echo : public Service {
   // Whether there was anything.
   bool Pump(Connection conn) {
     bool found = false;
-    while (const size_t room = conn.SendRoom()) {
+    bool more = true;
+    bool ended = false;
+    while (more) {
+      const size_t room = conn.SendRoom();
+      if (room == 0) break;
       Payload data = conn.Receive(room);
+      more = data.more_waits();
+      ended = data.ends_stream();
       if (data.empty()) break;
       found = true;
       counters_.octets_in.Add(data.size());
       counters_.octets_out.Add(conn.Send(std::move(data)).taken);
     }
-    if (conn.AtEnd()) conn.Close();
+    if (ended) conn.Close();
     return found;
   }
 };

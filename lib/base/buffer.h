@@ -37,6 +37,8 @@ struct Buffer {
 class BufferChain {
  public:
   BufferChain() = default;
+  // Of a list linked by `next` that ends at `tail`; both nullptr: empty.
+  BufferChain(Buffer* head, Buffer* tail) : head_(head), tail_(tail) {}
   BufferChain(const BufferChain&) = delete;
   BufferChain& operator=(const BufferChain&) = delete;
   BufferChain(BufferChain&& other) noexcept { Splice(other); }

@@ -262,16 +262,16 @@ bool ClientBridge::PumpData(Record& record) {
   while (record.delivered < limits_.receive_limit) {
     if (notes_.room() == 0) return false;
     BufferChain chain;
-    bool ended = false;
+    stack::Behind behind{};
     const uint32_t octets = worker_.shard().Receive(record.handle, limits_.receive_limit - record.delivered,
-                                                    worker_.now(), chain, &ended);
+                                                    worker_.now(), chain, &behind);
     if (octets != 0) {
       record.delivered += octets;
       buffers_out_ += CountList(chain.front());
       Tell(record, {.kind = ClientNoteKind::kData, .octets = octets, .pointer = chain.TakeAll()});
       continue;
     }
-    if (ended && !record.end_told) {
+    if (behind == stack::Behind::kEnd && !record.end_told) {
       Tell(record, {.kind = ClientNoteKind::kEnd});
       record.end_told = true;
     }

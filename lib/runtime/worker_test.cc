@@ -56,12 +56,12 @@ struct Echo {
       const uint32_t room = shard.SendRoom(event.handle);
       if (room == 0) return;  // asked for: the writable event comes
       BufferChain chain;
-      bool ended = false;
-      echo.octets += shard.Receive(event.handle, room, worker.now(), chain, &ended);
+      stack::Behind behind{};
+      echo.octets += shard.Receive(event.handle, room, worker.now(), chain, &behind);
       const bool idle = chain.empty();
       if (!idle) shard.Send(event.handle, chain, worker.now());
       EXPECT_TRUE(chain.empty()) << "what was received for the room there is must be taken whole";
-      if (ended) return shard.ShutdownWrite(event.handle, worker.now());
+      if (behind == stack::Behind::kEnd) return shard.ShutdownWrite(event.handle, worker.now());
       if (idle) return;
     }
   }
@@ -78,9 +78,9 @@ struct Source {
     if ((event.events & tcp::kEventClosed) != 0) source.reason = event.reason;
     source.Push(worker);
     BufferChain chain;
-    bool ended = false;
-    worker.shard().Receive(event.handle, UINT32_MAX, worker.now(), chain, &ended);
-    source.ended |= ended;
+    stack::Behind behind{};
+    worker.shard().Receive(event.handle, UINT32_MAX, worker.now(), chain, &behind);
+    source.ended |= behind == stack::Behind::kEnd;
     while (Buffer* buffer = chain.PopFront()) {
       for (const uint8_t byte : buffer->bytes())
         EXPECT_EQ(byte, static_cast<uint8_t>(source.returned++ * 131));

@@ -44,6 +44,7 @@ struct Slot {
   uint8_t arm_number = 0;             // tells the wheel's valid entry from older ones
   tcp::CloseReason reason : 4 = tcp::CloseReason::kNone;
   bool own_ip : 1 = false;  // the cold state says what goes into the IP header
+  bool ipv6 : 1 = false;    // what `key` says, without asking it
 
   // The accept event waits for data.
   static constexpr uint64_t kDeferred = uint64_t{1} << 32;

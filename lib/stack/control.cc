@@ -67,7 +67,7 @@ void Shard::Impl::SendVia(uint32_t neighbour, uint32_t index) {
   ControlFrame& frame = controls[index];
   Neighbour& n = neighbours[neighbour];
   frame.interface = n.interface;
-  if (!UseNeighbour(neighbour)) {
+  if (!UseNeighbour(neighbour, neighbours[neighbour])) {
     if (n.held_frames >= kNeighbourHeldFrames) {
       DropControl(index, DropReason::kNeighborQueueFull);
       return;

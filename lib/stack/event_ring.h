@@ -16,16 +16,18 @@ namespace tern::stack {
 // cannot overflow.
 class EventRing {
  public:
-  explicit EventRing(uint32_t slots) : ring_(std::bit_ceil(std::max<size_t>(slots, 1))) {}
+  explicit EventRing(uint32_t slots)
+      : ring_(std::bit_ceil(std::max<size_t>(slots, 1))), mask_(ring_.size() - 1) {}
 
   bool empty() const { return head_ == tail_; }
   // REQUIRES: `slot` is not in the ring.
-  void Push(uint32_t slot) { ring_[tail_++ & (ring_.size() - 1)] = slot; }
+  void Push(uint32_t slot) { ring_[tail_++ & mask_] = slot; }
   // kNoSlot when empty.
-  uint32_t Pop() { return empty() ? kNoSlot : ring_[head_++ & (ring_.size() - 1)]; }
+  uint32_t Pop() { return empty() ? kNoSlot : ring_[head_++ & mask_]; }
 
  private:
   std::vector<uint32_t> ring_;
+  size_t mask_;
   size_t head_ = 0;
   size_t tail_ = 0;
 };

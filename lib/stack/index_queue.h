@@ -17,7 +17,12 @@ struct IndexQueue {
   // REQUIRES: `index` is in no queue through the same link.
   template <typename Pool>
   void PushBack(Pool& pool, uint32_t index) {
-    pool[index].next = kNoSlot;
+    PushBack(pool, index, pool[index]);
+  }
+  // `item` is pool[index], for who has it at hand.
+  template <typename Pool, typename Item>
+  void PushBack(Pool& pool, uint32_t index, Item& item) {
+    item.next = kNoSlot;
     if (tail == kNoSlot) {
       head = index;
     } else {
@@ -29,10 +34,14 @@ struct IndexQueue {
   template <typename Pool>
   uint32_t PopFront(Pool& pool) {
     const uint32_t index = head;
-    if (index == kNoSlot) return kNoSlot;
-    head = pool[index].next;
-    if (head == kNoSlot) tail = kNoSlot;
+    if (index != kNoSlot) DropFront(pool[index]);
     return index;
+  }
+  // REQUIRES: `item` is pool[head].
+  template <typename Item>
+  void DropFront(const Item& item) {
+    head = item.next;
+    if (head == kNoSlot) tail = kNoSlot;
   }
 };
 

@@ -135,6 +135,7 @@ OpenResult Shard::Impl::StartConnection(const ConnectSpec& spec, const wire::Flo
     return OpenResult::kNoSlot;
   }
   slot.key = key;
+  slot.ipv6 = !key.remote.IsV4();
   slot.user = spec.user;
   slot.neighbour = static_cast<uint16_t>(neighbour);
   ++neighbours[neighbour].users;

@@ -133,15 +133,15 @@ size_t Shard::Impl::EmitControl(Port& port, std::span<TxFrame> out) {
 size_t Shard::Impl::EmitSegments(uint16_t interface, std::span<TxFrame> out) {
   Port& port = ports[interface];
   size_t count = 0;
-  const auto take_turn = [&] {
-    port.round_segments = port.round_octets = 0;
-    return port.dirty.PopFront(slots);
-  };
   while (count < out.size() && !port.dirty.empty()) {
     const uint32_t index = port.dirty.head;
     Slot& slot = slots[index];
-    if (slot.Is(kSlotClosed | kSlotBlackhole)) {
-      take_turn();
+    const auto end_turn = [&] {
+      port.round_segments = port.round_octets = 0;
+      port.dirty.DropFront(slot);
+    };
+    if (slot.Is(kSlotClosed | kSlotBlackhole)) [[unlikely]] {
+      end_turn();
       slot.Clear(kSlotTxQueued);
       if (slot.Is(kSlotClosed)) {
         MaybeFree(index);
@@ -151,24 +151,26 @@ size_t Shard::Impl::EmitSegments(uint16_t interface, std::span<TxFrame> out) {
       continue;
     }
     if (!tcp::MayTransmit(slot.conn)) {
-      take_turn();
+      end_turn();
       slot.Clear(kSlotTxQueued);
       UpdateTimer(index, slot);
       continue;
     }
-    if (!UseNeighbour(slot.neighbour)) {
-      take_turn();
+    Neighbour& neighbour = neighbours[slot.neighbour];
+    if (!UseNeighbour(slot.neighbour, neighbour)) {
+      end_turn();
       UpdateTimer(index, slot);
-      neighbours[slot.neighbour].waiting.PushBack(slots, index);
+      neighbour.waiting.PushBack(slots, index, slot);
       continue;
     }
     bool exhausted = false;
-    count += DrainConnection(index, interface, out.subspan(count), &exhausted);
+    count += DrainConnection(slot, port, neighbour, out.subspan(count), &exhausted);
     if (exhausted) {
-      take_turn();
+      end_turn();
       slot.Clear(kSlotTxQueued);
     } else if (port.round_segments >= kRoundSegments || port.round_octets >= kRoundOctets) {
-      port.dirty.PushBack(slots, take_turn());
+      end_turn();
+      port.dirty.PushBack(slots, index, slot);
     }
     UpdateTimer(index, slot);
   }
@@ -176,12 +178,9 @@ size_t Shard::Impl::EmitSegments(uint16_t interface, std::span<TxFrame> out) {
 }
 
 // Sends what the connection has, as far as its round and `out` allow. `*exhausted`: it has no more.
-size_t Shard::Impl::DrainConnection(uint32_t index, uint16_t interface, std::span<TxFrame> out,
-                                    bool* exhausted) {
-  Port& port = ports[interface];
-  Slot& slot = slots[index];
-  const Neighbour& neighbour = neighbours[slot.neighbour];
-  const uint32_t budget = interface_config(interface).tso ? kTsoOctets : 0;
+size_t Shard::Impl::DrainConnection(Slot& slot, Port& port, const Neighbour& neighbour,
+                                    std::span<TxFrame> out, bool* exhausted) {
+  const uint32_t budget = interface_config(neighbour.interface).tso ? kTsoOctets : 0;
   size_t count = 0;
   tcp::SegmentOut& segment = segment_out;
   while (count < out.size() && port.round_segments < kRoundSegments && port.round_octets < kRoundOctets) {
@@ -236,7 +235,7 @@ void Shard::Impl::WriteHeaders(const Slot& slot, const Neighbour& neighbour, con
   uint8_t* const link = frame.header.data();
   std::memcpy(link, neighbour.link_header.data(), neighbour.link_header.size());
   uint8_t* const network = link + neighbour.link_header_length;
-  const bool ipv6 = !key.remote.IsV4();
+  const bool ipv6 = slot.ipv6;
   uint8_t* const tcp = network + (ipv6 ? wire::kIpv6Header : wire::kIpv4MinHeader);
   size_t tcp_header = 0;
   const uint64_t header_sum = WriteTcp(key, segment, tcp, &tcp_header);

@@ -224,6 +224,7 @@ DropReason Shard::Impl::MakeConnection(const HalfOpen& entry, FlowId from, const
     return DropReason::kTcpNoSlot;
   }
   slot.key = entry.key;
+  slot.ipv6 = !entry.key.remote.IsV4();
   slot.user = entry.listener;
   slot.neighbour = static_cast<uint16_t>(neighbour);
   ++neighbours[neighbour].users;

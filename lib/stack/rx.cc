@@ -36,19 +36,12 @@ void Shard::Impl::InputBurst(std::span<RxFrame> frames, uint16_t interface) {
     RxPacket& p = burst[segments];
     if (!common || !ParseCommon(frame, config.interfaces[interface], p)) {
       if (!InputOther(frame, interface, p)) continue;
+      p.hash = flows.Hash(p.key);
     }
-    p.hash = flows.Hash(p.key);
     flows.Prefetch(p.hash);
     ++segments;
   }
-  for (size_t i = 0; i < segments; ++i) {
-    burst[i].candidate = flows.FirstCandidate(burst[i].hash);
-    PrefetchFlow(burst[i].candidate);
-  }
-  for (size_t i = 0; i < segments; ++i) {
-    RxPacket& p = burst[i];
-    Finish(p, p.rest == nullptr ? InputTcp(p) : InputTcpInPieces(p));
-  }
+  InputSegments({burst.data(), segments});
 }
 
 // The long way. True when `p` is a segment that awaits its look-up; else it has been dealt with.
@@ -61,18 +54,6 @@ bool Shard::Impl::InputOther(const RxFrame& frame, uint16_t interface, RxPacket&
     Finish(p, drop);
   }
   return is_tcp;
-}
-
-// The only place where a received frame is counted, so that frames in and outcomes always add up.
-void Shard::Impl::Finish(RxPacket& p, DropReason drop) {
-  if (drop == DropReason::kNone) {
-    ++counters.rx_consumed;
-  } else {
-    counters.drops.Count(drop);
-  }
-  if (p.buffer == nullptr) return;
-  // A frame may have come in several pieces.
-  ReleaseList(std::exchange(p.buffer, nullptr));
 }
 
 DropReason Shard::Impl::ParseLink(const RxFrame& frame, uint16_t interface, RxPacket& p) {

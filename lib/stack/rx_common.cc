@@ -117,6 +117,7 @@ bool Shard::Impl::ParseCommon(const RxFrame& frame, const InterfaceConfig& own, 
   p.buffer = buffer;
   p.link_group = false;
   p.ipv6 = type == kNetIpv6;
+  p.hash = p.ipv6 ? flows.HashV6(p.key) : flows.HashV4(p.key);
   tcp::SegmentView& segment = p.segment;
   segment.seq = SeqNum(wire::LoadBe32(tcp + 4));
   segment.ack = SeqNum(wire::LoadBe32(tcp + 8));

@@ -161,27 +161,6 @@ ConnHandle Shard::NextLive(uint32_t* cursor) const {
   return {};
 }
 
-uint32_t Shard::SendRoom(ConnHandle handle) {
-  Slot* slot = impl_->Live(handle);
-  return slot == nullptr ? 0 : tcp::AskSendRoom(slot->conn, impl_->env);
-}
-
-tcp::SendResult Shard::Send(ConnHandle handle, BufferChain& data, Instant now) {
-  impl_->now = now;
-  Slot* slot = impl_->Live(handle);
-  if (slot == nullptr) return tcp::SendResult::kNotOpen;
-  tcp::Effects effects;
-  const tcp::SendResult result = tcp::Send(slot->conn, impl_->env, data, now, effects);
-  impl_->released.Splice(effects.released);
-  if (effects.transmit) impl_->MarkDirty(handle.slot, *slot);
-  return result;
-}
-
-uint32_t Shard::Receive(ConnHandle handle, uint32_t max_octets, Instant now, BufferChain& out, bool* ended) {
-  impl_->now = now;
-  return impl_->Receive(handle, max_octets, out, ended);
-}
-
 uint32_t Shard::Peek(ConnHandle handle, uint32_t offset, std::span<uint8_t> out) const {
   const Slot* slot = impl_->Live(handle);
   return slot == nullptr ? 0 : tcp::Peek(slot->conn, offset, out);

@@ -201,6 +201,13 @@ struct ShardUsage {
   uint32_t fragments = 0;  // buffers held in IP reassembly
 };
 
+// What stands behind the data that an application was given.
+enum class Behind : uint8_t {
+  kNothing,  // nothing yet
+  kMore,     // data: ask again
+  kEnd,      // the peer's FIN: nothing more will come
+};
+
 // All calls from one thread. Nothing allocates after construction but table growth through `memory`.
 class Shard {
  public:
@@ -253,8 +260,8 @@ class Shard {
   uint32_t SendRoom(ConnHandle handle);
   // As tcp::Send; kNotOpen for a stale handle.
   tcp::SendResult Send(ConnHandle handle, BufferChain& data, Instant now);
-  // As tcp::Receive. `ended` is set once the peer's FIN was reached and all data before it taken.
-  uint32_t Receive(ConnHandle handle, uint32_t max_octets, Instant now, BufferChain& out, bool* ended);
+  // As tcp::Receive; `behind` says whether asking again is worth it.
+  uint32_t Receive(ConnHandle handle, uint32_t max_octets, Instant now, BufferChain& out, Behind* behind);
   // As tcp::Peek and tcp::Discard: for readers that copy.
   uint32_t Peek(ConnHandle handle, uint32_t offset, std::span<uint8_t> out) const;
   uint32_t Discard(ConnHandle handle, uint32_t octets, Instant now);

@@ -287,9 +287,9 @@ class ShardTest : public ::testing::Test {
   }
   std::string ReceiveText(ConnHandle handle, bool* ended = nullptr) {
     BufferChain chain;
-    bool end = false;
-    shard().Receive(handle, 1 << 20, now_, chain, &end);
-    if (ended != nullptr) *ended = end;
+    Behind behind{};
+    shard().Receive(handle, 1 << 20, now_, chain, &behind);
+    if (ended != nullptr) *ended = behind == Behind::kEnd;
     std::string text;
     for (Buffer* b = chain.front(); b != nullptr; b = b->next) {
       text.append(reinterpret_cast<const char*>(b->data), b->length);

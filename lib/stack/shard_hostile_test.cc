@@ -109,11 +109,11 @@ class ShardHostileTest : public ShardTest {
         continue;
       }
       BufferChain chain;
-      bool ended = false;
-      shard().Receive(e.handle, 1 << 20, now_, chain, &ended);
+      Behind behind{};
+      shard().Receive(e.handle, 1 << 20, now_, chain, &behind);
       if (!chain.empty()) shard().Send(e.handle, chain, now_);
       pool_.Release(chain.TakeAll());
-      if (ended || rng_.Bernoulli(50'000)) shard().Close(e.handle, now_);
+      if (behind == Behind::kEnd || rng_.Bernoulli(50'000)) shard().Close(e.handle, now_);
     }
     Recycle();
   }

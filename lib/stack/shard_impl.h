@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <optional>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "base/timing_wheel.h"
@@ -64,7 +65,8 @@ struct RxPacket {
   uint32_t identification = 0;  // of its fragments
   // TCP only.
   uint64_t hash = 0;
-  FlowId candidate;  // what the hash alone suggests; the key decides
+  FlowId candidate;      // what the hash alone suggests; the key decides
+  Slot* slot = nullptr;  // of the candidate, where it is a connection
   wire::FlowKey key;
   tcp::SegmentView segment;
 };
@@ -97,10 +99,20 @@ struct Shard::Impl {
   void InputBurst(std::span<RxFrame> frames, uint16_t interface);
   bool InputOther(const RxFrame& frame, uint16_t interface, RxPacket& p);
   DropReason ParseLink(const RxFrame& frame, uint16_t interface, RxPacket& p);
-  void Finish(RxPacket& p, DropReason drop);
+  // The only place where a received frame is counted, so that frames in and outcomes always add up.
+  void Finish(RxPacket& p, DropReason drop) {
+    if (drop == DropReason::kNone) {
+      ++counters.rx_consumed;
+    } else {
+      counters.drops.Count(drop);
+    }
+    // A frame may have come in several pieces.
+    if (p.buffer != nullptr) ReleaseList(std::exchange(p.buffer, nullptr));
+  }
 
   // ---- rx_common.cc ----
-  // False, with nothing but `p` changed, when the frame is not of the common kind.
+  // False, with nothing but `p` changed, when the frame is not of the common kind. Else `p` awaits its
+  // look-up.
   bool ParseCommon(const RxFrame& frame, const InterfaceConfig& own, RxPacket& p);
 
   // ---- ip_input.cc ----
@@ -145,11 +157,7 @@ struct Shard::Impl {
 
   // ---- tcp_input.cc ----
   FlowId FindFlow(const wire::FlowKey& key, uint64_t hash) const;
-  void PrefetchFlow(FlowId id) const {
-    if (id.kind() != FlowKind::kConnection) return;
-    const auto* line = reinterpret_cast<const uint8_t*>(&slots[id.index()]);
-    for (size_t offset = 0; offset < sizeof(Slot); offset += 64) __builtin_prefetch(line + offset, 1);
-  }
+  void InputSegments(std::span<RxPacket> packets);
   DropReason InputTcp(RxPacket& p);
   DropReason OnConnection(uint32_t index, Slot& slot, RxPacket& p);
   DropReason OnNoFlow(RxPacket& p);
@@ -241,7 +249,8 @@ struct Shard::Impl {
   void MarkDirty(uint32_t index, Slot& slot) {
     if (slot.Is(kSlotTxQueued)) return;
     slot.Set(kSlotTxQueued);
-    ports[InterfaceOf(slot)].dirty.PushBack(slots, index);
+    Port& port = ports.size() == 1 ? ports[0] : ports[InterfaceOf(slot)];
+    port.dirty.PushBack(slots, index, slot);
   }
   // CLOSED, or as good as: keeps the slot while received data waits for the application, else retires it.
   void EndConnection(uint32_t index, tcp::CloseReason reason);
@@ -273,8 +282,8 @@ struct Shard::Impl {
     Slot* slot = slots.Find(handle.slot, handle.generation);
     return slot != nullptr && !slot->Is(kSlotClosed) ? slot : nullptr;
   }
-  void AfterRead(uint32_t index, tcp::Effects& effects);
-  uint32_t Receive(ConnHandle handle, uint32_t max_octets, BufferChain& out, bool* ended);
+  void AfterRead(uint32_t index, Slot& slot, tcp::Effects& effects);
+  uint32_t Receive(ConnHandle handle, uint32_t max_octets, BufferChain& out, Behind* behind);
   uint32_t Discard(ConnHandle handle, uint32_t octets);
   void Close(uint32_t index);
   void Abort(uint32_t index);
@@ -293,8 +302,7 @@ struct Shard::Impl {
   void ReleaseWaiters(uint32_t neighbour);
   void FailWaiters(uint32_t neighbour);
   // True when frames can be sent to it now.
-  bool UseNeighbour(uint32_t neighbour) {
-    Neighbour& n = neighbours[neighbour];
+  bool UseNeighbour(uint32_t neighbour, Neighbour& n) {
     n.used = true;
     return n.state == NeighbourState::kReachable || AskForNeighbour(neighbour);
   }
@@ -356,7 +364,8 @@ struct Shard::Impl {
   size_t PollTransmit(uint16_t interface, std::span<TxFrame> out);
   size_t EmitControl(Port& port, std::span<TxFrame> out);
   size_t EmitSegments(uint16_t interface, std::span<TxFrame> out);
-  size_t DrainConnection(uint32_t index, uint16_t interface, std::span<TxFrame> out, bool* exhausted);
+  size_t DrainConnection(Slot& slot, Port& port, const Neighbour& neighbour, std::span<TxFrame> out,
+                         bool* exhausted);
   void Blackhole(uint32_t index);
   void WriteHeaders(const Slot& slot, const Neighbour& neighbour, const tcp::SegmentOut& segment,
                     TxFrame& frame);

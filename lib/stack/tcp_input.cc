@@ -13,6 +13,11 @@ bool NoBeginning(const tcp::SegmentView& segment) {
   return segment.Has(wire::kSyn) && (segment.Has(wire::kFin) || segment.Has(wire::kRst));
 }
 
+void PrefetchSlot(const Slot& slot) {
+  const auto* line = reinterpret_cast<const uint8_t*>(&slot);
+  for (size_t offset = 0; offset < sizeof(Slot); offset += 64) __builtin_prefetch(line + offset, 1);
+}
+
 }  // namespace
 
 FlowId Shard::Impl::FindFlow(const wire::FlowKey& key, uint64_t hash) const {
@@ -32,11 +37,25 @@ FlowId Shard::Impl::FindFlow(const wire::FlowKey& key, uint64_t hash) const {
   });
 }
 
+// Each look-up begins with what the hash alone suggests, so that all slots are on their way before the first
+// key is compared.
+void Shard::Impl::InputSegments(std::span<RxPacket> packets) {
+  for (RxPacket& p : packets) {
+    p.candidate = flows.FirstCandidate(p.hash);
+    p.slot = p.candidate.kind() == FlowKind::kConnection ? &slots[p.candidate.index()] : nullptr;
+    if (p.slot != nullptr) PrefetchSlot(*p.slot);
+  }
+  for (RxPacket& p : packets) Finish(p, p.rest == nullptr ? InputTcp(p) : InputTcpInPieces(p));
+}
+
 DropReason Shard::Impl::InputTcp(RxPacket& p) {
   // The candidate is as old as the burst: what it named may have ended since, and its slot be another's.
-  FlowId id = p.candidate;
-  const bool fits = id.kind() == FlowKind::kConnection && slots[id.index()].IsInTable(p.key);
-  if (!fits) id = FindFlow(p.key, p.hash);
+  if (p.slot != nullptr && p.slot->IsInTable(p.key)) [[likely]] {
+    const DropReason drop = OnConnection(p.candidate.index(), *p.slot, p);
+    if (p.segment.payload_length != 0) p.buffer = p.segment.payload;
+    return drop;
+  }
+  const FlowId id = FindFlow(p.key, p.hash);
   DropReason drop = DropReason::kNone;
   switch (id.kind()) {
     case FlowKind::kConnection:

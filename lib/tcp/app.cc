@@ -41,6 +41,18 @@ void QueueForSending(Connection& conn, Buffer* buffer, Effects& effects) {
   conn.snd_end += length;
 }
 
+// At least one, then as many as `max_octets` has room for.
+uint32_t TakeBuffers(Connection& conn, uint32_t max_octets, BufferChain& out) {
+  uint32_t moved = 0;
+  while (Buffer* front = RingFront(conn.rx_tail)) {
+    if (moved != 0 && front->length > max_octets - moved) break;
+    moved += front->length;
+    out.PushBack(RingPop(conn.rx_tail));
+    if (moved >= max_octets) break;
+  }
+  return moved;
+}
+
 void StartFinWait2Timer(Connection& conn, Environment& env, Instant now) {
   conn.slow_at.Set(now + env.config->fin_wait2);
 }
@@ -70,9 +82,10 @@ uint32_t AskSendRoom(Connection& conn, const Environment& env) {
 
 SendResult Send(Connection& conn, Environment& env, BufferChain& data, Instant, Effects& effects) {
   if (!StreamOpenForSending(conn)) return SendResult::kNotOpen;
+  const uint32_t limit = SendLimit(conn, env);
   bool took = false;
   while (data.front() != nullptr) {
-    if (SendRoom(conn, env) == 0) {
+    if (conn.snd_una.DistanceTo(conn.snd_end) >= limit) {
       conn.Set(kWritableOwed);
       break;
     }
@@ -90,14 +103,15 @@ SendResult Send(Connection& conn, Environment& env, BufferChain& data, Instant, 
 
 uint32_t Receive(Connection& conn, Environment& env, uint32_t max_octets, Instant now, BufferChain& out,
                  Effects& effects) {
+  if (conn.rx_tail == nullptr) return 0;
   uint32_t moved = 0;
-  while (Buffer* front = RingFront(conn.rx_tail)) {
-    if (moved != 0 && front->length > max_octets - moved) break;
-    moved += front->length;
-    out.PushBack(RingPop(conn.rx_tail));
-    if (moved >= max_octets) break;
+  if (Buffer* const only = conn.rx_tail; only->next == only) {
+    moved = only->length;
+    conn.rx_tail = nullptr;
+    out.PushBack(only);
+  } else {
+    moved = TakeBuffers(conn, max_octets, out);
   }
-  if (moved == 0) return 0;
   conn.rcv_queued -= moved;
   // Who takes less than a segment at a time is not held back by the window, nor worth a look at the cold
   // state.

@@ -22,6 +22,8 @@ class Deadline {
     const auto ticks = static_cast<uint32_t>((at.nanos() + (int64_t{1} << kShift) - 1) >> kShift);
     ticks_ = ticks == 0 ? 1 : ticks;
   }
+  // As Set(now + wait), for waits of some minutes at the most: no Never to look out for.
+  constexpr void SetIn(Instant now, Duration wait) { Set(Instant::FromNanos(now.nanos() + wait.nanos())); }
   constexpr bool Passed(Instant now) const {
     return IsSet() && static_cast<int32_t>(static_cast<uint32_t>(now.nanos() >> kShift) - ticks_) >= 0;
   }

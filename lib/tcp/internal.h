@@ -83,7 +83,7 @@ inline Duration CurrentRto(const Connection& conn, const Environment& env) {
 }
 // RFC 6298 5.1.
 inline void StartRetransmitTimer(Connection& conn, const Environment& env, Instant now) {
-  if (!conn.retransmit_at.IsSet()) conn.retransmit_at.Set(now + CurrentRto(conn, env));
+  if (!conn.retransmit_at.IsSet()) conn.retransmit_at.SetIn(now, CurrentRto(conn, env));
 }
 // NOP NOP TS: taken off the text of every segment (RFC 9293 3.7.1, MUST-16).
 inline uint32_t TimestampRoom(const Connection& conn) { return conn.Is(kUseTimestamps) ? 12 : 0; }
@@ -155,7 +155,7 @@ inline void NoteAckDecision(const Context& ctx, AckDecision decision) {
   if (decision == AckDecision::kNow) {
     ctx.effects.transmit = true;
   } else if (decision == AckDecision::kDelay && !ctx.conn.ack_at.IsSet()) {
-    ctx.conn.ack_at.Set(ctx.now + ctx.config().delayed_ack);
+    ctx.conn.ack_at.SetIn(ctx.now, ctx.config().delayed_ack);
   }
 }
 // An ACK for this segment alone: duplicates, gaps.

@@ -56,6 +56,20 @@ class RetransmitQueue {
   // continues the last record.
   AppendOutcome Append(RecordPool& pool, const TransmittedRange& range);
 
+  // The commonest range, without the questions of Append: the only one in flight, without a mark. False, and
+  // nothing changed, when there are others, or no record is left.
+  bool AppendOnly(RecordPool& pool, SeqNum seq, uint32_t length, Instant sent_at) {
+    if (head_ != kNoSlot) return false;
+    const uint32_t index = pool.Allocate();
+    if (index == kNoSlot) return false;
+    SendRecord& record = pool[index];
+    record.sent_at = sent_at;
+    record.seq = seq;
+    record.length = length;
+    head_ = tail_ = index;
+    return true;
+  }
+
   // Frees what lies before `una` and cuts a record that it divides. Total: `una` outside the queue
   // acknowledges nothing (before it) or everything (after it).
   AckResult AckTo(RecordPool& pool, SeqNum una);

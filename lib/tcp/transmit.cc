@@ -34,17 +34,21 @@ void FillOptions(const Connection& conn, const Environment& env, Instant now, Se
   AddSackBlocks(conn, env, out.options);
 }
 
+void SayWindow(Connection& conn, SegmentOut& out) {
+  const WindowOffer offer = OfferWindow(WindowState(conn));
+  out.ack = conn.rcv_nxt;
+  out.window = offer.field;
+  conn.rcv_adv = Later(offer.right_edge, conn.rcv_adv);
+  conn.last_ack_sent = conn.rcv_nxt;
+}
+
 // The segment is going out: its ACK and window are said, and what was owed is paid.
 void CommitAck(Connection& conn, const Environment& env, SegmentOut& out, bool pure) {
-  out.ack = conn.rcv_nxt;
   out.flags |= wire::kAck;
   // RFC 9293 3.8.5.
   if (conn.Is(kSlowPathOnly)) out.urgent = (*env.cold)[conn.cold].urgent_send.PointerAt(out.seq);
   if (out.urgent != 0) out.flags |= wire::kUrg;
-  const WindowOffer offer = OfferWindow(WindowState(conn));
-  out.window = offer.field;
-  conn.rcv_adv = Later(offer.right_edge, conn.rcv_adv);
-  conn.last_ack_sent = conn.rcv_nxt;
+  SayWindow(conn, out);
   if (pure) {
     conn.ack_debt.OnPureAckSent();
   } else {
@@ -293,20 +297,27 @@ bool EmitAllThatWaits(Connection& conn, Environment& env, Instant now, SegmentOu
   if (unsent > conn.mss || flight + unsent > std::min(conn.snd_wnd, conn.cwnd)) return false;
   if (!conn.Is(kNoDelay) && !conn.records.empty()) return false;
   const uint32_t offset = SeqNum(buffer->tag).DistanceTo(conn.snd_nxt);
-  if (offset + unsent != buffer->length || !RecordRange(conn, env, now, unsent, /*marks=*/0)) return false;
+  if (offset + unsent != buffer->length) return false;
+  if (!conn.records.AppendOnly(*env.records, conn.snd_nxt, unsent, now) &&
+      !RecordRange(conn, env, now, unsent, /*marks=*/0)) {
+    return false;
+  }
   out.frame->slices[0] = {buffer->data + offset, unsent, conn.tx_next};
   out.frame->slice_count = 1;
   out.options.Clear();
   if (conn.Is(kUseTimestamps)) AddTimestamp(conn, now, out.options);
   out.seq = conn.snd_nxt;
   out.urgent = 0;
-  out.flags = wire::kPsh;
+  out.flags = wire::kPsh | wire::kAck;
   out.retransmission = out.ecn_capable = false;
   out.payload_length = unsent;
   out.tso_segment = 0;
   conn.tx_next = nullptr;
   conn.snd_nxt = conn.snd_end;
-  CommitAck(conn, env, out, /*pure=*/false);
+  SayWindow(conn, out);
+  // Nothing shared is owed any more, so nothing is delayed.
+  conn.ack_debt.OnSegmentSent();
+  conn.ack_at.Clear();
   StartRetransmitTimer(conn, env, now);
   return true;
 }

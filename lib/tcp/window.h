@@ -81,20 +81,22 @@ inline uint32_t NextWindow(const ReceiveWindow& window, uint32_t current) {
 inline WindowOffer OfferWindow(const ReceiveWindow& window) {
   const uint32_t current = internal::CurrentWindow(window);
   const uint32_t next = internal::NextWindow(window, current);
-  const auto units_up = [&window](uint64_t octets) {
-    return (octets + (uint64_t{1} << window.shift) - 1) >> window.shift;
-  };
+  // A new offer is whole units, and no more than the header can say.
+  if (next != current)
+    return {.field = static_cast<uint16_t>(next >> window.shift), .right_edge = window.rcv_nxt + next};
   // RFC 9293 3.8.6 (SHLD-14): rounding down would take back what was offered. But rounding up each time would
   // let the edge creep ahead of the room by what single octets move it, so never past the room rounded up
   // once; there the header may say less than one unit too little, which RFC 7323 2.4 tells senders to expect.
-  uint64_t field = std::min(units_up(next), units_up(window.free));
-  field = std::min<uint64_t>(std::max<uint64_t>(field, next >> window.shift), internal::kMaxWindowField);
-  const SeqNum told = window.rcv_nxt + (static_cast<uint32_t>(field) << window.shift);
+  const uint32_t least = current >> window.shift;
+  const uint32_t up = (std::min(current, window.free) + (1u << window.shift) - 1) >> window.shift;
+  const uint32_t field = std::min(std::max(up, least), internal::kMaxWindowField);
+  const SeqNum told = window.rcv_nxt + (field << window.shift);
   return {.field = static_cast<uint16_t>(field), .right_edge = Later(window.rcv_adv, told)};
 }
 
 inline bool UpdateWorthSending(const ReceiveWindow& window) {
   const uint32_t current = internal::CurrentWindow(window);
+  if (window.free / 2 < current) return false;  // whatever the step
   const uint32_t next = internal::NextWindow(window, current);
   return next > current && next / 2 >= current;
 }

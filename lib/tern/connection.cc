@@ -69,11 +69,14 @@ bool Connection::live() const {
 Payload Connection::Receive(size_t max) {
   Payload payload;
   if (worker_ == nullptr || max == 0) return payload;
+  static_assert(static_cast<int>(Payload::Behind::kMore) == static_cast<int>(stack::Behind::kMore));
+  static_assert(static_cast<int>(Payload::Behind::kEnd) == static_cast<int>(stack::Behind::kEnd));
   BufferChain chain;
-  bool ended = false;
+  stack::Behind behind{};
   const auto limit = static_cast<uint32_t>(std::min<size_t>(max, UINT32_MAX));
   payload.size_ =
-      worker_->shard().Receive(HandleOf(slot_, generation_), limit, worker_->now(), chain, &ended);
+      worker_->shard().Receive(HandleOf(slot_, generation_), limit, worker_->now(), chain, &behind);
+  payload.behind_ = static_cast<Payload::Behind>(behind);
   payload.worker_ = worker_;
   payload.tail_ = chain.back();
   payload.head_ = chain.TakeAll();
@@ -98,9 +101,12 @@ size_t Connection::SendRoom() {
 
 SendResult Connection::Send(Payload&& data) {
   if (worker_ == nullptr) return {0, SendStatus::kNotOpen};
-  BufferChain chain;
-  for (Buffer* piece = data.head_; piece != nullptr;) chain.PushBack(std::exchange(piece, piece->next));
+  BufferChain chain(std::exchange(data.head_, nullptr), data.tail_);
   const tcp::SendResult result = worker_->shard().Send(HandleOf(slot_, generation_), chain, worker_->now());
+  if (result == tcp::SendResult::kOk && chain.empty()) [[likely]] {
+    data.tail_ = nullptr;
+    return {std::exchange(data.size_, 0), SendStatus::kOk};
+  }
   data.tail_ = chain.back();
   data.head_ = chain.TakeAll();
   size_t left = 0;

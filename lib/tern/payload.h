@@ -3,6 +3,7 @@
 #define TERN_TERN_PAYLOAD_H_
 
 #include <cstddef>
+#include <cstdint>
 #include <iterator>
 #include <span>
 
@@ -51,6 +52,10 @@ class TERN_EXPORT Payload {
   // Octets in all pieces together.
   size_t size() const { return size_; }
   bool empty() const { return size_ == 0; }
+  // What stood behind it when Connection::Receive gave it: more data, for which Receive has to be called again;
+  // or the end of the peer's stream (Connection::AtEnd). Both false: nothing yet, OnReadable will follow.
+  bool more_waits() const { return behind_ == Behind::kMore; }
+  bool ends_stream() const { return behind_ == Behind::kEnd; }
 
   // for (std::span<std::byte> piece : payload) ...
   Iterator begin() const { return Iterator(head_); }
@@ -71,11 +76,14 @@ class TERN_EXPORT Payload {
   friend class Connection;
   friend class Worker;
 
+  enum class Behind : uint8_t { kNothing, kMore, kEnd };
+
   void Take(Payload& other) noexcept {
     head_ = other.head_;
     tail_ = other.tail_;
     size_ = other.size_;
     worker_ = other.worker_;
+    behind_ = other.behind_;
     other.head_ = other.tail_ = nullptr;
     other.size_ = 0;
   }
@@ -84,6 +92,7 @@ class TERN_EXPORT Payload {
   Buffer* tail_ = nullptr;
   size_t size_ = 0;
   runtime::Worker* worker_ = nullptr;
+  Behind behind_ = Behind::kNothing;
 };
 
 }  // namespace tern

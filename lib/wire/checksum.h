@@ -2,6 +2,7 @@
 #ifndef TERN_WIRE_CHECKSUM_H_
 #define TERN_WIRE_CHECKSUM_H_
 
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -36,14 +37,11 @@ extern const ChecksumKernel* checksum_kernel;
 // do.
 inline constexpr size_t kInlineSumLimit = 256;
 
-constexpr uint32_t FoldTo32(uint64_t sum) {
-  sum = (sum & 0xffffffff) + (sum >> 32);
-  return static_cast<uint32_t>(sum + (sum >> 32));
-}
+// The upper half of a number added to itself with its halves swapped is their end-around sum.
+constexpr uint32_t FoldTo32(uint64_t sum) { return static_cast<uint32_t>((sum + std::rotl(sum, 32)) >> 32); }
 constexpr uint16_t FoldTo16(uint64_t sum) {
-  uint32_t s = FoldTo32(sum);
-  s = (s & 0xffff) + (s >> 16);
-  return static_cast<uint16_t>(s + (s >> 16));
+  const uint32_t s = FoldTo32(sum);
+  return static_cast<uint16_t>((s + std::rotl(s, 16)) >> 16);
 }
 
 // The last n < 8 bytes, an odd one counting as if a zero followed it.

@@ -114,8 +114,8 @@ void Carry(std::span<const TxFrame> frames, Host& to) {
     const stack::ConnHandle handle = events[i].handle;
     const uint32_t room = host.shard.SendRoom(handle);
     BufferChain data;
-    bool ended = false;
-    if (room != 0 && host.shard.Receive(handle, room, now, data, &ended) != 0)
+    stack::Behind behind{};
+    if (room != 0 && host.shard.Receive(handle, room, now, data, &behind) != 0)
       host.shard.Send(handle, data, now);
   }
   const size_t frames = host.shard.PollTransmit(0, now, host.outbox);
@@ -147,8 +147,8 @@ void ClientTurn(Host& host, std::vector<Client>& clients, Instant now) {
     for (size_t i = 0; i < count; ++i) {
       Client& client = clients[events[i].user];
       BufferChain data;
-      bool ended = false;
-      client.received += host.shard.Receive(client.handle, 1 << 20, now, data, &ended);
+      stack::Behind behind{};
+      client.received += host.shard.Receive(client.handle, 1 << 20, now, data, &behind);
       host.pool.Release(data.TakeAll());
     }
   }

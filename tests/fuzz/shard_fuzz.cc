@@ -294,8 +294,8 @@ class Harness {
       case 2:
       case 3: {
         BufferChain chain;
-        bool ended = false;
-        shard_->Receive(handle, in_.U16(), now_, chain, &ended);
+        stack::Behind behind{};
+        shard_->Receive(handle, in_.U16(), now_, chain, &behind);
         pool_.Release(chain.TakeAll());
         break;
       }

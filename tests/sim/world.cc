@@ -236,8 +236,8 @@ void World::WriteSome(Client& client) {
 void World::ReadSome(Client& client) {
   Host& host = *hosts_[kClientHost];
   BufferChain chain;
-  bool ended = false;
-  while (host.shard->Receive(client.handle, client.read_size, now_, chain, &ended) != 0) {
+  stack::Behind behind{};
+  while (host.shard->Receive(client.handle, client.read_size, now_, chain, &behind) != 0) {
     while (Buffer* buffer = chain.PopFront()) {
       for (uint32_t i = 0; i < buffer->length; ++i) {
         if (buffer->data[i] != StreamByte(client.stream, client.read + i)) {
@@ -251,7 +251,7 @@ void World::ReadSome(Client& client) {
     }
   }
   if (client.read > client.written) Fail("more came back than was sent");
-  if (ended) client.saw_end = true;
+  if (behind == stack::Behind::kEnd) client.saw_end = true;
 }
 
 void World::Act(Client& client) {
@@ -296,10 +296,10 @@ void World::OnClientEvent(const stack::ShardEvent& event) {
 
 void World::Echo(stack::ConnHandle handle) {
   Host& host = *hosts_[kServerHost];
-  bool ended = false;
+  stack::Behind behind{};
   while (const uint32_t room = host.shard->SendRoom(handle)) {
     BufferChain chain;
-    if (host.shard->Receive(handle, room, now_, chain, &ended) == 0) break;
+    if (host.shard->Receive(handle, room, now_, chain, &behind) == 0) break;
     if (options_.lying_server) chain.front()->data[0] ^= 1;
     host.shard->Send(handle, chain, now_);
     if (!chain.empty()) {
@@ -307,7 +307,7 @@ void World::Echo(stack::ConnHandle handle) {
       host.pool.Release(chain.TakeAll());
     }
   }
-  if (ended) host.shard->Close(handle, now_);
+  if (behind == stack::Behind::kEnd) host.shard->Close(handle, now_);
 }
 
 void World::OnServerEvent(const stack::ShardEvent& event) {
