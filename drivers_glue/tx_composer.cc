@@ -112,7 +112,7 @@ rte_mbuf* TxComposer::Compose(const TxFrame& frame) {
   } else {
     AttachPayload(frame, head);
   }
-  SetOffloads(frame, head);
+  if (frame.needs_ip_checksum || frame.needs_tcp_checksum || cut_up) SetOffloads(frame, head);
   return head;
 }
 
@@ -146,7 +146,6 @@ void TxComposer::AttachPayload(const TxFrame& frame, rte_mbuf* head) {
 
 void TxComposer::SetOffloads(const TxFrame& frame, rte_mbuf* head) const {
   const bool cut_up = frame.tso_segment != 0;
-  if (!frame.needs_ip_checksum && !frame.needs_tcp_checksum && !cut_up) return;
   head->l2_len = frame.l2_length & 0x7F;  // the field has seven bits
   head->l3_len = frame.l3_length;
   head->l4_len = frame.l4_length;

@@ -61,6 +61,7 @@ TEST(SipHash, FixedFormsEqualTheByteForm) {
   EXPECT_EQ(SipHash24(kKey, words[0], words[1]), kSip24[16]);
   EXPECT_EQ(SipHash13(kKey, words), SipHash13(kKey, bytes));
   EXPECT_EQ(SipHash13(kKey, words[0], words[1]), kSip13[16]);
+  EXPECT_EQ(SipHash13Of12(kKey, words[0], static_cast<uint32_t>(words[1])), kSip13[12]);
 }
 
 TEST(SipHash, BothHalvesOfTheKeyMatter) {

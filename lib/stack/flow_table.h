@@ -56,11 +56,11 @@ class FlowTable {
   uint64_t Hash(const wire::FlowKey& key) const {
     return key.local.IsV4() && key.remote.IsV4() ? HashV4(key) : HashV6(key);
   }
-  // For who knows the family. Two words hold an IPv4 tuple. No IPv6 tuple takes this way, so the two inputs
-  // cannot be confused.
+  // For who knows the family. Twelve bytes hold an IPv4 tuple; by their number the two inputs cannot be
+  // confused.
   uint64_t HashV4(const wire::FlowKey& key) const {
-    return SipHash13(secret_, uint64_t{key.local.raw_v4()} << 32 | key.remote.raw_v4(),
-                     uint64_t{key.local_port} << 16 | key.remote_port);
+    return SipHash13Of12(secret_, uint64_t{key.local.raw_v4()} << 32 | key.remote.raw_v4(),
+                         uint32_t{key.local_port} << 16 | key.remote_port);
   }
   uint64_t HashV6(const wire::FlowKey& key) const { return SipHash13(secret_, key.Words()); }
 

@@ -132,6 +132,7 @@ size_t Shard::Impl::EmitControl(Port& port, std::span<TxFrame> out) {
 
 size_t Shard::Impl::EmitSegments(uint16_t interface, std::span<TxFrame> out) {
   Port& port = ports[interface];
+  const InterfaceConfig& own = interface_config(interface);
   size_t count = 0;
   while (count < out.size() && !port.dirty.empty()) {
     const uint32_t index = port.dirty.head;
@@ -164,7 +165,7 @@ size_t Shard::Impl::EmitSegments(uint16_t interface, std::span<TxFrame> out) {
       continue;
     }
     bool exhausted = false;
-    count += DrainConnection(slot, port, neighbour, out.subspan(count), &exhausted);
+    count += DrainConnection(slot, port, own, neighbour, out.subspan(count), &exhausted);
     if (exhausted) {
       end_turn();
       slot.Clear(kSlotTxQueued);
@@ -178,9 +179,9 @@ size_t Shard::Impl::EmitSegments(uint16_t interface, std::span<TxFrame> out) {
 }
 
 // Sends what the connection has, as far as its round and `out` allow. `*exhausted`: it has no more.
-size_t Shard::Impl::DrainConnection(Slot& slot, Port& port, const Neighbour& neighbour,
-                                    std::span<TxFrame> out, bool* exhausted) {
-  const uint32_t budget = interface_config(neighbour.interface).tso ? kTsoOctets : 0;
+size_t Shard::Impl::DrainConnection(Slot& slot, Port& port, const InterfaceConfig& own,
+                                    const Neighbour& neighbour, std::span<TxFrame> out, bool* exhausted) {
+  const uint32_t budget = own.tso ? kTsoOctets : 0;
   size_t count = 0;
   tcp::SegmentOut& segment = segment_out;
   while (count < out.size() && port.round_segments < kRoundSegments && port.round_octets < kRoundOctets) {
@@ -189,7 +190,7 @@ size_t Shard::Impl::DrainConnection(Slot& slot, Port& port, const Neighbour& nei
       *exhausted = true;
       break;
     }
-    WriteHeaders(slot, neighbour, segment, out[count]);
+    WriteHeaders(slot, own, neighbour, segment, out[count]);
     ++count;
     ++port.round_segments;
     port.round_octets += segment.payload_length;
@@ -220,11 +221,10 @@ void Shard::Impl::Blackhole(uint32_t index) {
 }
 
 // Headers from the key, straight into the frame.
-void Shard::Impl::WriteHeaders(const Slot& slot, const Neighbour& neighbour, const tcp::SegmentOut& segment,
-                               TxFrame& frame) {
+void Shard::Impl::WriteHeaders(const Slot& slot, const InterfaceConfig& own, const Neighbour& neighbour,
+                               const tcp::SegmentOut& segment, TxFrame& frame) {
   using wire::internal::AddCarry;
   using wire::internal::FoldTo16;
-  const InterfaceConfig& own = interface_config(neighbour.interface);
   const wire::FlowKey& key = slot.key;
   // RFC 9293 MUST-48, MUST-49: what the application wants, where it wants something, else the configuration.
   const tcp::ColdState* own_ip = slot.own_ip && slot.conn.cold != kNoSlot ? &cold[slot.conn.cold] : nullptr;

@@ -159,7 +159,15 @@ struct Shard::Impl {
   FlowId FindFlow(const wire::FlowKey& key, uint64_t hash) const;
   void InputSegments(std::span<RxPacket> packets);
   DropReason InputTcp(RxPacket& p);
-  DropReason OnConnection(uint32_t index, Slot& slot, RxPacket& p);
+  DropReason OnConnection(uint32_t index, Slot& slot, RxPacket& p) {
+    tcp::Connection& conn = slot.conn;
+    tcp::Effects effects;
+    const uint32_t queued = conn.rcv_queued;
+    tcp::OnSegment(conn, env, p.segment, now, effects);
+    counters.rx_payload += conn.rcv_queued - queued;
+    Settle(index, slot, effects);
+    return effects.dropped ? effects.drop_reason : DropReason::kNone;
+  }
   DropReason OnNoFlow(RxPacket& p);
   DropReason OnTimeWait(uint32_t index, RxPacket& p);
   DropReason RefuseSegment(const RxPacket& p, DropReason why);
@@ -364,11 +372,11 @@ struct Shard::Impl {
   size_t PollTransmit(uint16_t interface, std::span<TxFrame> out);
   size_t EmitControl(Port& port, std::span<TxFrame> out);
   size_t EmitSegments(uint16_t interface, std::span<TxFrame> out);
-  size_t DrainConnection(Slot& slot, Port& port, const Neighbour& neighbour, std::span<TxFrame> out,
-                         bool* exhausted);
+  size_t DrainConnection(Slot& slot, Port& port, const InterfaceConfig& own, const Neighbour& neighbour,
+                         std::span<TxFrame> out, bool* exhausted);
   void Blackhole(uint32_t index);
-  void WriteHeaders(const Slot& slot, const Neighbour& neighbour, const tcp::SegmentOut& segment,
-                    TxFrame& frame);
+  void WriteHeaders(const Slot& slot, const InterfaceConfig& own, const Neighbour& neighbour,
+                    const tcp::SegmentOut& segment, TxFrame& frame);
 
   // ---- timers.cc ----
   bool AdvanceTimers();

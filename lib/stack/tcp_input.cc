@@ -76,16 +76,6 @@ DropReason Shard::Impl::InputTcp(RxPacket& p) {
   return drop;
 }
 
-DropReason Shard::Impl::OnConnection(uint32_t index, Slot& slot, RxPacket& p) {
-  tcp::Connection& conn = slot.conn;
-  tcp::Effects effects;
-  const uint32_t queued = conn.rcv_queued;
-  tcp::OnSegment(conn, env, p.segment, now, effects);
-  counters.rx_payload += conn.rcv_queued - queued;
-  Settle(index, slot, effects);
-  return effects.dropped ? effects.drop_reason : DropReason::kNone;
-}
-
 DropReason Shard::Impl::OnTimeWait(uint32_t index, RxPacket& p) {
   const TimeWaitEntry& entry = time_wait[index];
   switch (JudgeTimeWait(entry, p.segment, config.tcp.timestamps)) {

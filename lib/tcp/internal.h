@@ -76,6 +76,8 @@ inline Duration CurrentRto(const Connection& conn, const Environment& env) {
                          .max = config.rto_max,
                          .initial = config.rto_initial,
                          .granularity = Duration::Nanos(int64_t{1} << Deadline::kShift)};
+  if (conn.rtt.has_sample() && !conn.Is(kSlowPathOnly)) [[likely]]
+    return conn.rtt.PlainRto(limits);
   const unsigned backoff = conn.Is(kSlowPathOnly) ? (*env.cold)[conn.cold].backoff : 0;
   if (!conn.rtt.has_sample()) [[unlikely]]
     return RtoWithoutSample(conn, env, limits, backoff);

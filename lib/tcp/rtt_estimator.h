@@ -46,15 +46,18 @@ class RttEstimator {
   constexpr Duration srtt() const { return Duration::Micros(srtt_us8_ / 8); }
   constexpr Duration rttvar() const { return Duration::Micros(rttvar_us4_ / 4); }
 
+  // The timeout when there is a sample and nothing to back off from: every segment sent asks for it.
+  constexpr Duration PlainRto(const RtoLimits& limits) const {
+    return std::clamp(srtt() + std::max(limits.granularity, Duration::Micros(rttvar_us4_)), limits.min,
+                      limits.max);
+  }
+
   // The timeout after `backoff` timeouts in a row without an acknowledgement of new data.
   constexpr Duration Rto(const RtoLimits& limits, unsigned backoff) const {
     // RFC 6298 2.1, 2.3: SRTT + max(G, 4 * RTTVAR), and the configured initial value before any sample.
     Duration rto = limits.initial;
-    if (has_sample()) {
-      rto = srtt() + std::max(limits.granularity, Duration::Micros(rttvar_us4_));
-      // RFC 6298 2.4, 2.5: rounded up to the minimum; a maximum is allowed.
-      rto = std::clamp(rto, limits.min, limits.max);
-    }
+    // RFC 6298 2.4, 2.5: rounded up to the minimum; a maximum is allowed.
+    if (has_sample()) rto = PlainRto(limits);
     // RFC 6298 5.5: doubled for each timeout, up to the maximum.
     for (; backoff > 0 && rto < limits.max; --backoff) rto = rto * 2;
     return std::min(rto, limits.max);

@@ -30,6 +30,10 @@ void GiveToHandler(void* object, runtime::Worker& core, const stack::ShardEvent&
     const tcp::Connection* tcp = core.shard().Tcp(event.handle);
     return tcp != nullptr && !tcp->Is(tcp::kAppClosed);
   };
+  if (event.events == tcp::kEventReadable) [[likely]] {
+    if (wanted(tcp::kEventReadable)) handler->OnReadable(conn);
+    return;
+  }
   if ((event.events & tcp::kEventConnected) != 0) handler->OnConnected(conn);
   if (wanted(tcp::kEventUrgent)) handler->OnUrgent(conn);
   if (wanted(tcp::kEventReadable)) handler->OnReadable(conn);

@@ -65,14 +65,33 @@ constexpr uint64_t AddCarry(uint64_t a, uint64_t b) {
   return a + (a < b ? 1 : 0);
 }
 
+// Adds 32 bytes. Compilers take two instructions and a register for what the carry flag does in one.
+inline uint64_t AddBlock(uint64_t sum, const uint8_t* p) {
+#if defined(__x86_64__) && !defined(__SANITIZE_ADDRESS__) && !defined(__clang_analyzer__)
+  struct Block {
+    uint8_t bytes[32];
+  };
+  const auto& block = *reinterpret_cast<const Block*>(p);
+  asm("addq 0(%[p]), %[sum]\n\t"
+      "adcq 8(%[p]), %[sum]\n\t"
+      "adcq 16(%[p]), %[sum]\n\t"
+      "adcq 24(%[p]), %[sum]\n\t"
+      "adcq $0, %[sum]"
+      : [sum] "+r"(sum)
+      : [p] "r"(p), "m"(block)
+      : "cc");
+  return sum;
+#else
+  sum = AddCarry(sum, LoadRaw<uint64_t>(p));
+  sum = AddCarry(sum, LoadRaw<uint64_t>(p + 8));
+  sum = AddCarry(sum, LoadRaw<uint64_t>(p + 16));
+  return AddCarry(sum, LoadRaw<uint64_t>(p + 24));
+#endif
+}
+
 // Adds to a sum in progress, at an even offset.
 inline uint64_t AddShort(uint64_t sum, const uint8_t* p, size_t n) {
-  for (; n >= 32; n -= 32, p += 32) {
-    sum = AddCarry(sum, LoadRaw<uint64_t>(p));
-    sum = AddCarry(sum, LoadRaw<uint64_t>(p + 8));
-    sum = AddCarry(sum, LoadRaw<uint64_t>(p + 16));
-    sum = AddCarry(sum, LoadRaw<uint64_t>(p + 24));
-  }
+  for (; n >= 32; n -= 32, p += 32) sum = AddBlock(sum, p);
   for (; n >= 8; n -= 8, p += 8) sum = AddCarry(sum, LoadRaw<uint64_t>(p));
   return n == 0 ? sum : AddCarry(sum, LoadTail(p, n));
 }
