@@ -52,8 +52,9 @@ class TERN_EXPORT Payload {
   // Octets in all pieces together.
   size_t size() const { return size_; }
   bool empty() const { return size_ == 0; }
-  // What stood behind it when Connection::Receive gave it: more data, for which Receive has to be called again;
-  // or the end of the peer's stream (Connection::AtEnd). Both false: nothing yet, OnReadable will follow.
+  // What stood behind it when Connection::Receive gave it: more data, for which Receive has to be called
+  // again; or the end of the peer's stream (Connection::AtEnd). Both false: nothing yet, OnReadable will
+  // follow.
   bool more_waits() const { return behind_ == Behind::kMore; }
   bool ends_stream() const { return behind_ == Behind::kEnd; }
 

@@ -388,9 +388,10 @@ class Lab:
                                                                     process.error_text()))
         return said
 
-    def drive(self, namespace, *arguments, seconds=60, label="drive"):
-        """apps/demo_client.py: kernel sockets of random shape that check every byte. Its figures."""
-        argv = [PYTHON, "-I", DEMO_CLIENT, "--seed", str(self.seed), "--timeout", str(seconds), *map(str, arguments)]
+    def drive(self, namespace, *arguments, seconds=60, label="drive", cpu=None):
+        """apps/demo_client.py: kernel sockets of random shape that check every byte. Its figures. `cpu`: kept there."""
+        argv = [] if cpu is None else ["taskset", "-c", self.cpu(cpu)]
+        argv += [PYTHON, "-I", DEMO_CLIENT, "--seed", str(self.seed), "--timeout", str(seconds), *map(str, arguments)]
         process = self.spawn(label, argv, namespace)
         status = process.wait(seconds + 20)
         check(status == 0, "%s: %s" % (process.label, process.error_text()))
