@@ -130,6 +130,76 @@ size_t Shard::Impl::EmitControl(Port& port, std::span<TxFrame> out) {
   return count;
 }
 
+// Used once, for every segment: in line, so that what a connection's segments share is loaded once.
+// Headers from the key, straight into the frame.
+[[gnu::always_inline]] inline void Shard::Impl::WriteHeaders(const Slot& slot, const InterfaceConfig& own,
+                                                             const Neighbour& neighbour,
+                                                             const tcp::SegmentOut& segment, TxFrame& frame) {
+  using wire::internal::AddCarry;
+  using wire::internal::FoldTo16;
+  const wire::FlowKey& key = slot.key;
+  // RFC 9293 MUST-48, MUST-49: what the application wants, where it wants something, else the configuration.
+  const tcp::ColdState* own_ip = slot.own_ip && slot.conn.cold != kNoSlot ? &cold[slot.conn.cold] : nullptr;
+  const uint8_t ttl = own_ip != nullptr && own_ip->ttl != 0 ? own_ip->ttl : config.ttl;
+  const uint8_t dscp = own_ip != nullptr ? own_ip->dscp : config.dscp;
+  const auto traffic_class =
+      static_cast<uint8_t>(dscp << 2 | (segment.ecn_capable ? wire::kEcnCapable0 : wire::kEcnNotCapable));
+  uint8_t* const link = frame.header.data();
+  std::memcpy(link, neighbour.link_header.data(), neighbour.link_header.size());
+  uint8_t* const network = link + neighbour.link_header_length;
+  const bool ipv6 = slot.ipv6;
+  uint8_t* const tcp = network + (ipv6 ? wire::kIpv6Header : wire::kIpv4MinHeader);
+  size_t tcp_header = 0;
+  const uint64_t header_sum = WriteTcp(key, segment, tcp, &tcp_header);
+  const auto length = static_cast<uint32_t>(tcp_header + segment.payload_length);
+  const uint64_t address_sum = ipv6 ? WriteNetwork6(key, length, traffic_class, ttl, network)
+                                    : WriteNetwork4(key, length, traffic_class, ttl, network);
+  const uint64_t pseudo = AddCarry(
+      address_sum, wire::NetworkOrder(length) + uint64_t{wire::NetworkOrder(uint16_t{wire::kProtocolTcp})});
+  frame.needs_tcp_checksum = own.tx_tcp_checksum_offload || segment.tso_segment != 0;
+  const uint16_t checksum =
+      frame.needs_tcp_checksum
+          ? FoldTo16(pseudo)
+          : static_cast<uint16_t>(~FoldTo16(AddPayload(AddCarry(pseudo, header_sum), frame)));
+  wire::StoreRaw(tcp + wire::kTcpChecksumOffset, checksum);
+  frame.needs_ip_checksum = own.tx_ip_checksum_offload && !ipv6;
+  frame.is_ipv6 = ipv6;
+  frame.l2_length = neighbour.link_header_length;
+  frame.l3_length = static_cast<uint8_t>(tcp - network);
+  frame.l4_length = static_cast<uint8_t>(tcp_header);
+  frame.header_length = static_cast<uint16_t>(tcp + tcp_header - link);
+  frame.tso_segment = segment.tso_segment;
+}
+
+// Sends what the connection has, as far as its round and `out` allow. `*exhausted`: it has no more.
+[[gnu::always_inline]] inline size_t Shard::Impl::DrainConnection(Slot& slot, Port& port,
+                                                                  const InterfaceConfig& own,
+                                                                  const Neighbour& neighbour,
+                                                                  std::span<TxFrame> out, bool* exhausted) {
+  const uint32_t budget = own.tso ? kTsoOctets : 0;
+  size_t count = 0;
+  tcp::SegmentOut& segment = segment_out;
+  while (count < out.size() && port.round_segments < kRoundSegments && port.round_octets < kRoundOctets) {
+    segment.frame = &out[count];
+    if (!tcp::PollTransmit(slot.conn, env, now, budget, segment)) {
+      *exhausted = true;
+      break;
+    }
+    WriteHeaders(slot, own, neighbour, segment, out[count]);
+    ++count;
+    ++port.round_segments;
+    port.round_octets += segment.payload_length;
+    counters.tx_payload += segment.payload_length;
+    if (segment.retransmission) ++counters.retransmitted_segments;
+    if ((segment.flags & wire::kRst) != 0) ++counters.resets_sent;
+    if (!tcp::MayTransmit(slot.conn)) {
+      *exhausted = true;
+      break;
+    }
+  }
+  return count;
+}
+
 size_t Shard::Impl::EmitSegments(uint16_t interface, std::span<TxFrame> out) {
   Port& port = ports[interface];
   const InterfaceConfig& own = interface_config(interface);
@@ -178,33 +248,6 @@ size_t Shard::Impl::EmitSegments(uint16_t interface, std::span<TxFrame> out) {
   return count;
 }
 
-// Sends what the connection has, as far as its round and `out` allow. `*exhausted`: it has no more.
-size_t Shard::Impl::DrainConnection(Slot& slot, Port& port, const InterfaceConfig& own,
-                                    const Neighbour& neighbour, std::span<TxFrame> out, bool* exhausted) {
-  const uint32_t budget = own.tso ? kTsoOctets : 0;
-  size_t count = 0;
-  tcp::SegmentOut& segment = segment_out;
-  while (count < out.size() && port.round_segments < kRoundSegments && port.round_octets < kRoundOctets) {
-    segment.frame = &out[count];
-    if (!tcp::PollTransmit(slot.conn, env, now, budget, segment)) {
-      *exhausted = true;
-      break;
-    }
-    WriteHeaders(slot, own, neighbour, segment, out[count]);
-    ++count;
-    ++port.round_segments;
-    port.round_octets += segment.payload_length;
-    counters.tx_payload += segment.payload_length;
-    if (segment.retransmission) ++counters.retransmitted_segments;
-    if ((segment.flags & wire::kRst) != 0) ++counters.resets_sent;
-    if (!tcp::MayTransmit(slot.conn)) {
-      *exhausted = true;
-      break;
-    }
-  }
-  return count;
-}
-
 // The next hop is dead. TCP is to believe that it has sent, so that its retransmission timer runs and gives
 // up in the end; the next time-out asks for the neighbour again.
 void Shard::Impl::Blackhole(uint32_t index) {
@@ -218,45 +261,6 @@ void Shard::Impl::Blackhole(uint32_t index) {
     counters.tx_drops.Count(DropReason::kNeighborUnresolved);
   }
   UpdateTimer(index, slot);
-}
-
-// Headers from the key, straight into the frame.
-void Shard::Impl::WriteHeaders(const Slot& slot, const InterfaceConfig& own, const Neighbour& neighbour,
-                               const tcp::SegmentOut& segment, TxFrame& frame) {
-  using wire::internal::AddCarry;
-  using wire::internal::FoldTo16;
-  const wire::FlowKey& key = slot.key;
-  // RFC 9293 MUST-48, MUST-49: what the application wants, where it wants something, else the configuration.
-  const tcp::ColdState* own_ip = slot.own_ip && slot.conn.cold != kNoSlot ? &cold[slot.conn.cold] : nullptr;
-  const uint8_t ttl = own_ip != nullptr && own_ip->ttl != 0 ? own_ip->ttl : config.ttl;
-  const uint8_t dscp = own_ip != nullptr ? own_ip->dscp : config.dscp;
-  const auto traffic_class =
-      static_cast<uint8_t>(dscp << 2 | (segment.ecn_capable ? wire::kEcnCapable0 : wire::kEcnNotCapable));
-  uint8_t* const link = frame.header.data();
-  std::memcpy(link, neighbour.link_header.data(), neighbour.link_header.size());
-  uint8_t* const network = link + neighbour.link_header_length;
-  const bool ipv6 = slot.ipv6;
-  uint8_t* const tcp = network + (ipv6 ? wire::kIpv6Header : wire::kIpv4MinHeader);
-  size_t tcp_header = 0;
-  const uint64_t header_sum = WriteTcp(key, segment, tcp, &tcp_header);
-  const auto length = static_cast<uint32_t>(tcp_header + segment.payload_length);
-  const uint64_t address_sum = ipv6 ? WriteNetwork6(key, length, traffic_class, ttl, network)
-                                    : WriteNetwork4(key, length, traffic_class, ttl, network);
-  const uint64_t pseudo = AddCarry(
-      address_sum, wire::NetworkOrder(length) + uint64_t{wire::NetworkOrder(uint16_t{wire::kProtocolTcp})});
-  frame.needs_tcp_checksum = own.tx_tcp_checksum_offload || segment.tso_segment != 0;
-  const uint16_t checksum =
-      frame.needs_tcp_checksum
-          ? FoldTo16(pseudo)
-          : static_cast<uint16_t>(~FoldTo16(AddPayload(AddCarry(pseudo, header_sum), frame)));
-  wire::StoreRaw(tcp + wire::kTcpChecksumOffset, checksum);
-  frame.needs_ip_checksum = own.tx_ip_checksum_offload && !ipv6;
-  frame.is_ipv6 = ipv6;
-  frame.l2_length = neighbour.link_header_length;
-  frame.l3_length = static_cast<uint8_t>(tcp - network);
-  frame.l4_length = static_cast<uint8_t>(tcp_header);
-  frame.header_length = static_cast<uint16_t>(tcp + tcp_header - link);
-  frame.tso_segment = segment.tso_segment;
 }
 
 }  // namespace tern::stack

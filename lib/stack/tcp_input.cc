@@ -37,17 +37,6 @@ FlowId Shard::Impl::FindFlow(const wire::FlowKey& key, uint64_t hash) const {
   });
 }
 
-// Each look-up begins with what the hash alone suggests, so that all slots are on their way before the first
-// key is compared.
-void Shard::Impl::InputSegments(std::span<RxPacket> packets) {
-  for (RxPacket& p : packets) {
-    p.candidate = flows.FirstCandidate(p.hash);
-    p.slot = p.candidate.kind() == FlowKind::kConnection ? &slots[p.candidate.index()] : nullptr;
-    if (p.slot != nullptr) PrefetchSlot(*p.slot);
-  }
-  for (RxPacket& p : packets) Finish(p, p.rest == nullptr ? InputTcp(p) : InputTcpInPieces(p));
-}
-
 DropReason Shard::Impl::InputTcp(RxPacket& p) {
   // The candidate is as old as the burst: what it named may have ended since, and its slot be another's.
   if (p.slot != nullptr && p.slot->IsInTable(p.key)) [[likely]] {
@@ -74,6 +63,17 @@ DropReason Shard::Impl::InputTcp(RxPacket& p) {
   // Whoever took the payload has set it to nullptr.
   if (p.segment.payload_length != 0) p.buffer = p.segment.payload;
   return drop;
+}
+
+// Each look-up begins with what the hash alone suggests, so that all slots are on their way before the first
+// key is compared.
+void Shard::Impl::InputSegments(std::span<RxPacket> packets) {
+  for (RxPacket& p : packets) {
+    p.candidate = flows.FirstCandidate(p.hash);
+    p.slot = p.candidate.kind() == FlowKind::kConnection ? &slots[p.candidate.index()] : nullptr;
+    if (p.slot != nullptr) PrefetchSlot(*p.slot);
+  }
+  for (RxPacket& p : packets) Finish(p, p.rest == nullptr ? InputTcp(p) : InputTcpInPieces(p));
 }
 
 DropReason Shard::Impl::OnTimeWait(uint32_t index, RxPacket& p) {
