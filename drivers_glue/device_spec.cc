@@ -249,10 +249,8 @@ Arguments OwnArguments(const DeviceSpec& spec, const DeviceShape& shape) {
       return {{"iface", spec.target}};
     case DeviceKind::kMemif:
       // A path that can be seen and removed, rather than the driver's default of a name in the abstract
-      // space. Rings of 2^8 frames, four full bursts: the driver's 2^10 step through four megabytes of
-      // ordinary pages, and what is copied into a slot has left the caches by the time that its turn comes
-      // again.
-      return {{"socket", spec.target}, {"socket-abstract", "no"}, {"rsize", "8"}};
+      // space.
+      return {{"socket", spec.target}, {"socket-abstract", "no"}};
     case DeviceKind::kVirtioUser: {
       Arguments own = {
           {"path", spec.target}, {"queues", queues}, {"queue_size", absl::StrCat(shape.ring_size)}};
