@@ -44,6 +44,34 @@ TEST_F(ShardAppTest, PeekLooksAndDiscardTakes) {
   EXPECT_EQ(shard().Discard(ConnHandle{}, 1, now_), 0u);
 }
 
+TEST_F(ShardAppTest, ReceiveSaysWhatStandsBehind) {
+  const ConnHandle handle = Open({.port = 7});
+  GiveTcp(flow_, kAck, 1001, isn_ + 1, Text(std::string(1'400, 'a')));
+  GiveTcp(flow_, kAck, 2401, isn_ + 1, Text(std::string(1'400, 'b')));
+  Take();
+  Behind behind = Behind::kEnd;
+  const auto receive = [&](uint32_t most) {
+    BufferChain chain;
+    const uint32_t octets = shard().Receive(handle, most, now_, chain, &behind);
+    pool_.Release(chain.TakeAll());
+    Recycle();
+    return octets;
+  };
+  EXPECT_EQ(receive(1), 1'400u);
+  EXPECT_EQ(behind, Behind::kMore);
+  EXPECT_EQ(receive(10'000), 1'400u);
+  EXPECT_EQ(behind, Behind::kNothing);
+  GiveTcp(flow_, kAck | kFin, 3801, isn_ + 1, Text("the end"));
+  Take();
+  EXPECT_EQ(receive(10'000), 7u);
+  EXPECT_EQ(behind, Behind::kEnd);
+  EXPECT_EQ(receive(10'000), 0u);
+  EXPECT_EQ(behind, Behind::kEnd);
+  BufferChain none;
+  EXPECT_EQ(shard().Receive(ConnHandle{}, 1, now_, none, &behind), 0u);
+  EXPECT_EQ(behind, Behind::kNothing);
+}
+
 TEST_F(ShardAppTest, TheWindowOpensByWhatIsDiscarded) {
   const ConnHandle handle = Open({.port = 7, .receive_buffer = 4'000});
   GiveTcp(flow_, kAck, 1001, isn_ + 1, Text(std::string(1'400, 'a')));

@@ -51,6 +51,30 @@ class RetransmitQueueTest : public testing::Test {
   SeqNum nxt_{0xffffff00};
 };
 
+TEST_F(RetransmitQueueTest, TheOnlyRangeIsRecordedAndAckedTheShortWay) {
+  const SeqNum una = nxt_;
+  ASSERT_TRUE(queue_.AppendOnly(pool_, nxt_, 100, At(1)));
+  nxt_ += 100;
+  Check(una);
+  const SendRecord record = pool_[queue_.head()];
+  EXPECT_EQ(record.sent_at, At(1));
+  EXPECT_EQ(record.marks, 0);
+  EXPECT_EQ(record.retransmits, 0);
+  EXPECT_FALSE(queue_.AppendOnly(pool_, nxt_, 100, At(2))) << "there is one in flight";
+  Check(una);
+  EXPECT_EQ(Send(100, 2), AppendOutcome::kRecorded) << "the long way follows on";
+  EXPECT_EQ(queue_.AckTo(pool_, una + 100).acked, 100u);
+  Instant sent_at;
+  EXPECT_FALSE(queue_.AckOnly(pool_, una + 150, &sent_at));
+  EXPECT_TRUE(queue_.AckOnly(pool_, una + 200, &sent_at));
+  EXPECT_EQ(sent_at, At(2));
+  Check(nxt_);
+
+  RecordPool none(HeapMemory(), 0);
+  EXPECT_FALSE(queue_.AppendOnly(none, nxt_, 100, At(3)));
+  EXPECT_TRUE(queue_.empty());
+}
+
 TEST_F(RetransmitQueueTest, AckFreesWholeRecordsAndCutsOne) {
   const SeqNum una = nxt_;
   for (int i = 0; i < 5; ++i) EXPECT_EQ(Send(100, i), AppendOutcome::kRecorded);

@@ -49,6 +49,8 @@ class Echo : public Handler {
   void Pump(Connection conn) {
     while (size_t room = conn.SendRoom()) {
       Payload data = conn.Receive(room);
+      EXPECT_EQ(data.more_waits(), conn.ReceiveReady() != 0);
+      EXPECT_EQ(data.ends_stream(), conn.AtEnd());
       if (data.empty()) break;
       conn.Send(std::move(data));
     }
@@ -100,7 +102,7 @@ class PingHandler : public Handler {
     for (std::span<std::byte> piece : data) {
       got->append(reinterpret_cast<const char*>(piece.data()), piece.size());
     }
-    if (conn.AtEnd()) conn.Close();
+    if (data.ends_stream()) conn.Close();
   }
   void OnClosed(Connection conn, CloseReason reason) override {
     auto* got = conn.context_as<std::string>();
