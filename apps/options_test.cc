@@ -59,7 +59,7 @@ TEST(Options, TheCommandLineOfTheReadme) {
   const Outcome outcome =
       ParseServer(&options, {"--device", "af_packet:veth1", "--address", "10.77.0.1/24", "--address",
                              "fd77::1/64", "--port", "7", "--sink=9", "--source", "19", "--daytime", "13",
-                             "--lcores", "1-2", "--json"});
+                             "--keepalive", "90s", "--lcores", "1-2", "--json"});
   EXPECT_EQ(outcome.status, std::nullopt) << outcome.err;
   ASSERT_EQ(options.common.stack.interfaces.size(), 1u);
   EXPECT_EQ(options.common.stack.interfaces[0].device, "af_packet:veth1");
@@ -70,6 +70,7 @@ TEST(Options, TheCommandLineOfTheReadme) {
   EXPECT_EQ(options.sink_port, 9);
   EXPECT_EQ(options.source_port, 19);
   EXPECT_EQ(options.daytime_port, 13);
+  EXPECT_EQ(options.keepalive, std::chrono::seconds(90));
   EXPECT_TRUE(options.common.json);
   EXPECT_TRUE(CheckCommon(options.common).ok());
 }
@@ -124,13 +125,28 @@ TEST(Options, HelpNamesEveryKeyWithItsDefault) {
   const Outcome outcome = ParseServer(&options, {"--help"});
   EXPECT_EQ(outcome.status, kRight);
   EXPECT_EQ(outcome.err, "");
-  for (const char* key : {"--device",       "--address",     "--port",
-                          "--sink",         "--source",      "--daytime",
-                          "--lcores",       "--json",        "--duration",
-                          "--backlog",      "--accept_rate", "--source_limit",
-                          "--defer_accept", "--syn_cookies", "--synack_retries",
-                          "--mac",          "--gateway",     "--idle",
-                          "exit status",    "examples:",     "7"}) {
+  for (const char* key : {"--device",
+                          "--address",
+                          "--port",
+                          "--sink",
+                          "--source",
+                          "--daytime",
+                          "--lcores",
+                          "--json",
+                          "--duration",
+                          "--backlog",
+                          "--accept_rate",
+                          "--source_limit",
+                          "--defer_accept",
+                          "--syn_cookies",
+                          "--synack_retries",
+                          "--keepalive",
+                          "--mac",
+                          "--gateway",
+                          "--idle",
+                          "exit status",
+                          "examples:",
+                          "7"}) {
     EXPECT_NE(outcome.out.find(key), std::string::npos) << key << "\n" << outcome.out;
   }
 }

@@ -25,7 +25,7 @@ class Server {
       : program_(std::move(program)),
         options_(options),
         board_(std::max(1, static_cast<int>(options.common.stack.lcores.size())), options.verify,
-               options.streams),
+               options.streams, options.keepalive),
         services_{{"echo", options.echo_port, &EchoService},
                   {"sink", options.sink_port, &SinkService},
                   {"source", options.source_port, &SourceService},
@@ -215,6 +215,10 @@ void AddServerKeys(ConfigTable& table, ServerOptions* options) {
   table.AddBool("verify", &options->verify,
                 "hash and check streams; --noverify saves about a cycle an octet");
   table.AddBool("streams", &options->streams, "print octets and hash of each discard stream as it ends");
+  table.AddDuration(
+      "keepalive", &options->keepalive,
+      "silence after which a client is asked whether it is still there (RFC 9293 3.8.4), and let go "
+      "when it never answers; 0s: it is not asked");
   table.AddDuration("duration", &options->common.duration,
                     "stop by itself after this long; 0s: at SIGINT or SIGTERM");
   AddListenKeys(table, &options->listen);

@@ -3,6 +3,7 @@
 #ifndef TERN_APPS_SERVER_H_
 #define TERN_APPS_SERVER_H_
 
+#include <chrono>
 #include <cstdint>
 #include <string>
 
@@ -17,6 +18,7 @@ struct ServerOptions {
   uint16_t sink_port = 0;
   uint16_t source_port = 0;
   uint16_t daytime_port = 0;
+  std::chrono::nanoseconds keepalive{0};  // silence before a client is probed; zero: it never is
   bool verify = true;
   bool streams = false;  // print each discard stream as it ends
 };

@@ -1,5 +1,6 @@
 #include "apps/services.h"
 
+#include <algorithm>
 #include <ctime>
 #include <limits>
 #include <utility>
@@ -20,7 +21,10 @@ class Service : public Handler {
   Service(ServiceBoard* board, Worker& worker)
       : board_(board), worker_(worker), counters_(board->counters(worker.index())) {}
 
-  void OnConnected(Connection) override { counters_.accepted.Add(1); }
+  void OnConnected(Connection conn) override {
+    counters_.accepted.Add(1);
+    board_->Begin(conn);
+  }
   void OnClosed(Connection, CloseReason reason) override {
     (reason == CloseReason::kGraceful ? counters_.graceful : counters_.broken).Add(1);
   }
@@ -200,9 +204,17 @@ HandlerFactory MakerOf(ServiceBoard* board) {
 
 }  // namespace
 
-ServiceBoard::ServiceBoard(int workers, bool verify, bool keep_records)
-    : verify_(verify), keep_records_(keep_records) {
+ServiceBoard::ServiceBoard(int workers, bool verify, bool keep_records, std::chrono::nanoseconds keepalive)
+    : verify_(verify), keep_records_(keep_records), keepalive_(keepalive) {
   for (int i = 0; i < workers; ++i) counters_.push_back(std::make_unique<ServiceCounters>());
+}
+
+void ServiceBoard::Begin(Connection conn) {
+  using std::chrono::milliseconds;
+  if (keepalive_.count() == 0) return;
+  const auto idle = std::chrono::ceil<milliseconds>(keepalive_);
+  // As the usual two hours go with 75 seconds.
+  conn.SetKeepalive({.idle = idle, .interval = std::max(idle / 96, milliseconds(1'000)), .probes = 10});
 }
 
 uint64_t ServiceBoard::Sum(Counter ServiceCounters::*field) const {

@@ -3,6 +3,7 @@
 #ifndef TERN_APPS_SERVICES_H_
 #define TERN_APPS_SERVICES_H_
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <mutex>
@@ -53,8 +54,9 @@ struct StreamRecord {
 class ServiceBoard {
  public:
   // `verify`: hash and check streams. `keep_records`: keep a StreamRecord of each discard stream for
-  // TakeRecords; those with a wrong byte are kept in any case.
-  ServiceBoard(int workers, bool verify, bool keep_records);
+  // TakeRecords; those with a wrong byte are kept in any case. `keepalive`: silence after which a client is
+  // asked whether it is still there, and given up when ten questions go unanswered; zero: never.
+  ServiceBoard(int workers, bool verify, bool keep_records, std::chrono::nanoseconds keepalive = {});
 
   ServiceCounters& counters(int worker) { return *counters_[static_cast<size_t>(worker)]; }
   const std::vector<std::unique_ptr<ServiceCounters>>& all() const { return counters_; }
@@ -62,6 +64,8 @@ class ServiceBoard {
   uint64_t Sum(Counter ServiceCounters::*field) const;
 
   bool verify() const { return verify_; }
+  // Of a connection that has just been accepted. Its worker's thread.
+  void Begin(Connection conn);
   // Any thread.
   void Record(const StreamRecord& record);
   std::vector<StreamRecord> TakeRecords();
@@ -69,6 +73,7 @@ class ServiceBoard {
  private:
   const bool verify_;
   const bool keep_records_;
+  const std::chrono::nanoseconds keepalive_;
   std::vector<std::unique_ptr<ServiceCounters>> counters_;
   std::mutex mutex_;
   std::vector<StreamRecord> records_;
