@@ -21,6 +21,7 @@ void OweAckOfUnacceptable(const Context& ctx, const SegmentView& segment) {
   // A sender of data counts what it gets back for each copy (RFC 5681 3.2, RFC 2883), and data is no part of
   // a war of ACKs between two ends that disagree.
   if (segment.payload_length != 0 && !segment.Has(wire::kSyn)) {
+    NoteOldText(ctx, segment);
     OweOwnAck(ctx);
   } else {
     OweChallenge(ctx);

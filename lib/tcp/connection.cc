@@ -161,7 +161,8 @@ void RefreshSlowPath(const Context& ctx) {
                      cold.recovery.dup_acks() == 0 && cold.reassembly.empty() && cold.backoff == 0 &&
                      !cold.recovery.remembers_point() && cold.unanswered == 0 && !conn.Is(kPersisting) &&
                      !cold.urgent_send.pending() && !cold.urgent_receive.awaited() &&
-                     !cold.keepalive_pending && cold.keepalive.unanswered() == 0 && !cold.path.active();
+                     !cold.keepalive_pending && cold.keepalive.unanswered() == 0 && !cold.path.active() &&
+                     IsEmpty(cold.duplicate);
   if (quiet) {
     conn.Clear(kSlowPathOnly);
     cold.resend_hint = nullptr;

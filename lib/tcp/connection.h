@@ -114,6 +114,7 @@ struct ColdState {
   SackScoreboard scoreboard;
   FastRecovery recovery;
   Reassembly reassembly;
+  SeqRange duplicate;  // octets that came twice and were not reported yet (RFC 2883); the latest; empty: none
   ReceiveTuner receive_tuner;
   UrgentReceive urgent_receive;
   UrgentSend urgent_send;

@@ -41,10 +41,12 @@ Buffer* CutPayload(SegmentView& segment, const TrimmedSegment& part) {
 
 void HoldBack(const Context& ctx, SegmentView& segment, const TrimmedSegment& part) {
   Connection& conn = ctx.conn;
+  if (segment.seq.Before(part.seq)) NoteDuplicate(ctx, segment.seq, part.seq);
   const InsertResult inserted = ctx.cold().reassembly.Insert(
       *ctx.env.ranges, LimitsFor(conn), CutPayload(segment, part), part.seq, part.fin, conn.rcv_nxt,
       conn.rcv_nxt + ReceiveWindowSize(conn), ctx.effects.released);
   if (inserted.drop != DropReason::kNone) ctx.effects.Drop(inserted.drop);
+  NoteDuplicate(ctx, inserted.duplicate.start, inserted.duplicate.end);
 }
 
 // What is in order of that by now.
@@ -84,6 +86,17 @@ void RefuseText(const Context& ctx) {
 }
 
 }  // namespace
+
+void NoteDuplicate(const Context& ctx, SeqNum start, SeqNum end) {
+  if (!start.Before(end) || !ctx.conn.Is(kUseSack)) return;
+  ctx.cold().duplicate = {start, end};
+  ctx.conn.Set(kSlowPathOnly);
+}
+
+void NoteOldText(const Context& ctx, const SegmentView& segment) {
+  const SeqNum end = segment.seq + segment.payload_length;
+  NoteDuplicate(ctx, segment.seq, end.Before(ctx.conn.rcv_nxt) ? end : ctx.conn.rcv_nxt);
+}
 
 void QueueEarlyText(const Context& ctx, SegmentView& segment) {
   const Connection& conn = ctx.conn;
@@ -127,6 +140,7 @@ void TakeText(const Context& ctx, SegmentView& segment) {
   if (part.length == 0 && !part.fin) {
     // All of it was there before, or beyond the window.
     ctx.effects.Drop(part.back_cut ? DropReason::kTcpOutOfWindow : DropReason::kTcpDuplicatePayload);
+    NoteOldText(ctx, segment);
     OweOwnAck(ctx);
     return;
   }
@@ -135,6 +149,7 @@ void TakeText(const Context& ctx, SegmentView& segment) {
     TakeOutOfOrder(ctx, segment, part);
     return;
   }
+  if (part.front_cut) NoteOldText(ctx, segment);
   if (Buffer* buffer = CutPayload(segment, part)) TakeInOrder(ctx, buffer);
   if (part.front_cut || part.back_cut) OweOwnAck(ctx);
   if (part.fin) TakeFin(ctx);

@@ -145,6 +145,11 @@ void GrowWindow(const Context& ctx, uint32_t flight_before, uint32_t delivered);
 void TakeText(const Context& ctx, SegmentView& segment);
 // In-order data for the application; `buffer` is exactly the payload at RCV.NXT.
 inline void TakeInOrder(const Context& ctx, Buffer* buffer);
+// RFC 2883 4: [start, end) came a second time; the next ACK reports it, where the peer understands. Nothing
+// when it is empty.
+void NoteDuplicate(const Context& ctx, SeqNum start, SeqNum end);
+// The same of what in `segment` lies before RCV.NXT.
+void NoteOldText(const Context& ctx, const SegmentView& segment);
 // After the application read: tells the peer where that is worth a segment.
 inline void NoteWindowOpened(Connection& conn, Effects& effects) {
   if (conn.Is(kFinReceived) || !UpdateWorthSending(WindowState(conn))) return;

@@ -250,6 +250,13 @@ Reassembly::Taken Reassembly::TakeInOrder(ReassemblyPool& pool, SeqNum rcv_nxt, 
   return taken;
 }
 
+SeqRange Reassembly::RunAround(const ReassemblyPool& pool, SeqNum seq) const {
+  for (uint32_t i = head_; i != kNoSlot && pool[i].start.AtOrBefore(seq); i = pool[i].next) {
+    if (seq.Before(pool[i].end)) return {pool[i].start, pool[i].end};
+  }
+  return {};
+}
+
 size_t Reassembly::SackBlocks(const ReassemblyPool& pool, std::span<SeqRange> out) const {
   // RFC 2018 4: first the block that the latest segment belongs to, then the others as recently reported.
   size_t count = 0;

@@ -82,6 +82,9 @@ class Reassembly {
   // Fills `out` with the held ranges, the one that grew last first (RFC 2018 4). Returns how many.
   size_t SackBlocks(const ReassemblyPool& pool, std::span<SeqRange> out) const;
 
+  // The held range that `seq` lies in; empty when there is none.
+  SeqRange RunAround(const ReassemblyPool& pool, SeqNum seq) const;
+
   // Under memory pressure: drops at least `cost` of what is farthest from RCV.NXT, as far as there is any.
   // Returns the cost dropped. The peer may see octets un-sacked (RFC 2018 8 allows it).
   uint32_t Shed(ReassemblyPool& pool, uint32_t cost, BufferChain& released);

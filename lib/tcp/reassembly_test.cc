@@ -100,6 +100,18 @@ class ReassemblyTest : public testing::Test {
   uint32_t tailroom_ = 0;
 };
 
+TEST_F(ReassemblyTest, TheRunAroundAnOctet) {
+  EXPECT_TRUE(IsEmpty(queue_.RunAround(pool_, Seq(3))));
+  Insert(2, "CDE");
+  Insert(8, "IJ");
+  EXPECT_TRUE(IsEmpty(queue_.RunAround(pool_, Seq(1))));
+  EXPECT_EQ(queue_.RunAround(pool_, Seq(2)), Range(2, 5));
+  EXPECT_EQ(queue_.RunAround(pool_, Seq(4)), Range(2, 5));
+  EXPECT_TRUE(IsEmpty(queue_.RunAround(pool_, Seq(5))));
+  EXPECT_EQ(queue_.RunAround(pool_, Seq(9)), Range(8, 10));
+  EXPECT_TRUE(IsEmpty(queue_.RunAround(pool_, Seq(10))));
+}
+
 TEST_F(ReassemblyTest, HoldsUntilTheGapIsFilled) {
   EXPECT_EQ(Insert(5, "fghij").stored, 5u);
   EXPECT_EQ(Take(), "");

@@ -17,15 +17,29 @@ void AddTimestamp(const Connection& conn, Instant now, wire::TcpOptions& options
   options.tsecr = conn.ts_recent;
 }
 
-// RFC 2018 4: the runs held out of order, the latest first, as many as fit beside a timestamp.
+// What came twice first (RFC 2883 4), then the run that it lies in, if it is ahead of RCV.NXT; then the runs
+// held out of order, the latest first (RFC 2018 4), as many as fit beside a timestamp.
 void AddSackBlocks(const Connection& conn, const Environment& env, wire::TcpOptions& options) {
   if (!conn.Is(kUseSack) || !conn.Is(kSlowPathOnly)) return;
   const ColdState& cold = (*env.cold)[conn.cold];
-  if (!cold.reassembly.has_data()) return;
+  const SeqRange twice = cold.duplicate;
+  if (!cold.reassembly.has_data() && IsEmpty(twice)) return;
+  const size_t room = options.has_timestamp ? 3 : wire::TcpOptions::kMaxSackBlocks;
+  size_t count = 0;
+  const auto add = [&](SeqRange block) {
+    if (count < room) options.sack[count++] = {block.start, block.end};
+  };
+  SeqRange around;
+  if (!IsEmpty(twice)) {
+    add(twice);
+    if (twice.start.AtOrAfter(conn.rcv_nxt)) around = cold.reassembly.RunAround(*env.ranges, twice.start);
+    if (!IsEmpty(around)) add(around);
+  }
   std::array<SeqRange, wire::TcpOptions::kMaxSackBlocks> blocks;
-  const size_t room = options.has_timestamp ? 3 : blocks.size();
-  const size_t count = cold.reassembly.SackBlocks(*env.ranges, std::span(blocks.data(), room));
-  for (size_t i = 0; i < count; ++i) options.sack[i] = {blocks[i].start, blocks[i].end};
+  const size_t held = cold.reassembly.SackBlocks(*env.ranges, std::span(blocks.data(), room));
+  for (size_t i = 0; i < held; ++i) {
+    if (!(blocks[i] == around)) add(blocks[i]);
+  }
   options.sack_count = static_cast<uint8_t>(count);
 }
 
@@ -46,7 +60,11 @@ void SayWindow(Connection& conn, SegmentOut& out) {
 void CommitAck(Connection& conn, const Environment& env, SegmentOut& out, bool pure) {
   out.flags |= wire::kAck;
   // RFC 9293 3.8.5.
-  if (conn.Is(kSlowPathOnly)) out.urgent = (*env.cold)[conn.cold].urgent_send.PointerAt(out.seq);
+  if (conn.Is(kSlowPathOnly)) {
+    ColdState& cold = (*env.cold)[conn.cold];
+    out.urgent = cold.urgent_send.PointerAt(out.seq);
+    if (out.options.sack_count != 0) cold.duplicate = {};  // each is reported once
+  }
   if (out.urgent != 0) out.flags |= wire::kUrg;
   SayWindow(conn, out);
   if (pure) {
