@@ -23,7 +23,9 @@ void SampleRtt(const Context& ctx, const SegmentView& segment, const AckResult& 
 
 SackUpdate TakeSack(const Context& ctx, const SegmentView& segment) {
   Connection& conn = ctx.conn;
-  if (!conn.Is(kUseSack) || segment.options.sack_count == 0 || conn.records.empty()) return {};
+  if (!conn.Is(kUseSack) || segment.options.sack_count == 0) return {};
+  // With nothing in flight only the word of a duplicate is of use.
+  if (conn.records.empty() && !ctx.cold().spurious.watches()) return {};
   std::array<SeqRange, wire::TcpOptions::kMaxSackBlocks> blocks;
   const size_t count = std::min<size_t>(segment.options.sack_count, blocks.size());
   for (size_t i = 0; i < count; ++i) {
@@ -81,6 +83,7 @@ void OnDuplicate(const Context& ctx) {
   switch (cold.recovery.OnDuplicateAck(conn.snd_una, conn.snd_nxt, head_lost)) {
     case DupAckAction::kEnterRecovery:
       conn.cwnd = OnEnterRecovery(cold.congestion, conn.cwnd, conn.snd_una.DistanceTo(conn.snd_nxt), ctx.now);
+      cold.spurious.Begin(conn.snd_una, conn.snd_nxt);
       cold.scoreboard.MarkHeadLost(pool, conn.records, conn.mss);
       conn.Set(kForceResend);
       break;
@@ -91,6 +94,31 @@ void OnDuplicate(const Context& ctx) {
       break;
   }
   ctx.effects.transmit = true;
+}
+
+// RFC 4015: what was judged lost was not. The window is again what it was, and what still waits for its ACK
+// is not sent again.
+void UndoReduction(const Context& ctx) {
+  Connection& conn = ctx.conn;
+  ColdState& cold = ctx.cold();
+  conn.cwnd = OnUndo(cold.congestion, conn.cwnd);
+  ++cold.undone;
+  if (cold.recovery.phase() == RecoveryPhase::kOpen) return;
+  cold.recovery.OnUndo();
+  cold.scoreboard.Forgive(*ctx.env.records, conn.records);
+  cold.scoreboard.OnSegmentsAccounted(cold.scoreboard.departed_octets());
+  conn.Clear(kForceResend);
+}
+
+// What this ACK says of the latest retransmissions. REQUIRES: SND.UNA and the scoreboard have taken it in.
+bool FindsSpurious(const Context& ctx, const SegmentView& segment, bool advances, const SackUpdate& sacked) {
+  ColdState& cold = ctx.cold();
+  if (!cold.spurious.watches()) return false;
+  const uint32_t tsecr = segment.options.has_timestamp ? segment.options.tsecr : 0;
+  // RFC 2883 5: an old ACK may speak of an old duplicate.
+  const bool twice = sacked.has_dsack && segment.ack == ctx.conn.snd_una;
+  const bool by_echo = advances && cold.spurious.OnAdvance(tsecr);
+  return (twice && cold.spurious.OnDuplicate(sacked.dsack)) || by_echo;
 }
 
 // RFC 6298 5.2, 5.3: all acknowledged, no timer; something new acknowledged, a fresh one.
@@ -182,6 +210,7 @@ void TakeAck(const Context& ctx, const SegmentView& segment) {
   delivered += sacked.newly_sacked;
   if (sacked.has_rtt && !advances) conn.rtt.Update(ctx.now - sacked.rtt_sent_at);
 
+  if ((was_slow || sacked.has_dsack) && FindsSpurious(ctx, segment, advances, sacked)) UndoReduction(ctx);
   if (advances && was_slow) {
     OnNewAckInRecovery(ctx, flight_before, delivered);
   } else if (advances) {

@@ -33,6 +33,7 @@
 #include "tcp/sack_scoreboard.h"
 #include "tcp/segment.h"
 #include "tcp/send_record.h"
+#include "tcp/spurious.h"
 #include "tcp/state_machine.h"
 #include "tcp/urgent.h"
 
@@ -113,6 +114,7 @@ struct ColdState {
   CongestionState congestion;
   SackScoreboard scoreboard;
   FastRecovery recovery;
+  SpuriousDetector spurious;
   Reassembly reassembly;
   SeqRange duplicate;  // octets that came twice and were not reported yet (RFC 2883); the latest; empty: none
   ReceiveTuner receive_tuner;
@@ -141,6 +143,7 @@ struct ColdState {
   Instant challenges_paid_until = kNothingTaken;  // TakeToken's state for challenge ACKs
   uint64_t retransmitted_segments = 0;
   uint64_t timeouts = 0;
+  uint64_t undone = 0;  // reductions of the window that proved to be for nothing
 };
 static_assert(std::is_trivially_copyable_v<ColdState>);
 

@@ -303,4 +303,16 @@ bool SackScoreboard::OnTimeout(RecordPool& pool, const RetransmitQueue& queue) {
   return reneged;
 }
 
+void SackScoreboard::Forgive(RecordPool& pool, const RetransmitQueue& queue) {
+  for (uint32_t i = queue.head(); i != kNoSlot && lost_ != 0; i = pool[i].next) {
+    if (!pool[i].Has(kLost)) continue;
+    lost_ -= pool[i].length;
+    ClearMark(pool[i], kLost);
+  }
+  edge_valid_ = false;
+  sacked_above_ = sacked_;
+  runs_above_ = sacked_records_;
+  hint_ = {};
+}
+
 }  // namespace tern::tcp

@@ -87,6 +87,9 @@ class SackScoreboard {
   // 8). Returns true when it had reneged.
   bool OnTimeout(RecordPool& pool, const RetransmitQueue& queue);
 
+  // Nothing is lost, after all: what was judged so is in flight, as it was before.
+  void Forgive(RecordPool& pool, const RetransmitQueue& queue);
+
   // Duplicate ACKs without SACK: each says that some segment left the network, not which one. Taken off
   // pipe(); `octets` is at most what is outstanding. RFC 6582 3.2 steps 3 and 5, as a smaller pipe instead of
   // a larger cwnd.

@@ -93,6 +93,7 @@ void OnRetransmitTimeout(const Context& ctx) {
   const uint32_t flight = conn.snd_una.DistanceTo(conn.snd_nxt);
   const bool repeated = cold.backoff > 0;
   conn.cwnd = OnTimeout(cold.congestion, conn.cwnd, flight, repeated, ctx.now);
+  if (!repeated) cold.spurious.Begin(conn.snd_una, conn.snd_nxt);
   cold.recovery.OnTimeout(conn.snd_nxt);
   cold.scoreboard.OnTimeout(*ctx.env.records, conn.records);
   SaturatingIncrement(cold.unanswered);
