@@ -124,13 +124,11 @@ TEST(Options, HelpNamesEveryKeyWithItsDefault) {
   const Outcome outcome = ParseServer(&options, {"--help"});
   EXPECT_EQ(outcome.status, kRight);
   EXPECT_EQ(outcome.err, "");
-  for (const char* key : {"--device",       "--address",     "--port",
-                          "--sink",         "--source",      "--daytime",
-                          "--lcores",       "--json",        "--duration",
-                          "--backlog",      "--accept_rate", "--source_limit",
-                          "--defer_accept", "--syn_cookies", "--synack_retries",
-                          "--mac",          "--gateway",     "--idle",
-                          "exit status",    "examples:",     "7"}) {
+  for (const char* key :
+       {"--device",       "--address",     "--port",           "--sink",    "--source",      "--daytime",
+        "--lcores",       "--json",        "--duration",       "--backlog", "--accept_rate", "--source_limit",
+        "--defer_accept", "--syn_cookies", "--synack_retries", "--mac",     "--gateway",     "--idle",
+        "--autoconf",     "exit status",   "examples:",        "7"}) {
     EXPECT_NE(outcome.out.find(key), std::string::npos) << key << "\n" << outcome.out;
   }
 }
