@@ -235,7 +235,7 @@ void Shard::Impl::ApplyAddress(const NeighbourNotice& notice) {
 
 void Shard::Impl::SetHopLimit(Slot& slot) {
   const uint8_t learned = slot.key.remote.IsV4() ? uint8_t{0} : links[InterfaceOf(slot)].hop_limit;
-  if (learned == 0 || config.ttl != kTtl || slot.conn.cold == kNoSlot) return;
+  if (learned == 0 || learned == config.ttl || config.ttl != kTtl || slot.conn.cold == kNoSlot) return;
   cold[slot.conn.cold].ttl = learned;
   cold[slot.conn.cold].dscp = config.dscp;
   slot.own_ip = true;
