@@ -70,6 +70,9 @@ def address_from_router(lab):
     lab.tune(kernel)
     lab.capture(router, "r0")
     server = lab.server(tern, "--autoconf", addresses=())
+    # Until then the kernel would speak from an address that no router may advertise from.
+    lab.wait_until(lambda: "fe80" in command_in(router, "ip", "-6", "addr", "show", "dev", "r0", "-tentative"),
+                   "the router's link-local address")
     speaker = Router(lab, router, "r0")
     address = learned(lab, server)
     for namespace in (router, kernel):
