@@ -176,10 +176,11 @@ absl::Status CheckCommon(const CommonOptions& options) {
         "--device tap:tern0, --device pci:0000:01:00.0");
   }
   for (const InterfaceOptions& interface : options.stack.interfaces) {
-    if (interface.addresses.empty() && interface.pools.empty()) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("--address is missing for ", interface.device,
-                       ": give tern an address of its own, for example --address 10.77.0.1/24"));
+    if (interface.addresses.empty() && interface.pools.empty() && !interface.autoconf) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "--address is missing for ", interface.device,
+          ": give tern an address of its own, for example --address 10.77.0.1/24, or let it take "
+          "IPv6 addresses from routers by --autoconf"));
     }
   }
   return absl::OkStatus();

@@ -99,6 +99,9 @@ TEST(Options, WhatIsMissingIsNamedWithTheFix) {
   ParseServer(&options, {"--device", "tap:t0"});
   EXPECT_NE(CheckCommon(options.common).message().find("--address is missing for tap:t0"),
             absl::string_view::npos);
+  ParseServer(&options, {"--device", "tap:t0", "--autoconf"});
+  EXPECT_TRUE(options.common.stack.interfaces[0].autoconf);
+  EXPECT_TRUE(CheckCommon(options.common).ok());
 }
 
 TEST(Options, BadValuesEndWithTwo) {
@@ -144,6 +147,7 @@ TEST(Options, HelpNamesEveryKeyWithItsDefault) {
                           "--mac",
                           "--gateway",
                           "--idle",
+                          "--autoconf",
                           "exit status",
                           "examples:",
                           "7"}) {

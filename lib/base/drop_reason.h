@@ -59,6 +59,11 @@ namespace tern {
   X(kIcmpMtuNoNews, "icmp_mtu_no_news", "packet too big, for an MTU no smaller than what we send")      \
   X(kNdpMalformed, "ndp_malformed", "neighbour discovery that fails RFC 4861's validity checks")        \
   X(kNdpNotOurs, "ndp_not_ours", "neighbour discovery about an address that is not ours")               \
+  X(kNdpConflict, "ndp_conflict", "somebody else claims an IPv6 address of ours")                       \
+  X(kNdpTentative, "ndp_tentative", "asks for an address of ours that may not be used yet")             \
+  X(kNdpLooped, "ndp_looped", "a question or answer of our own that came back")                         \
+  X(kNdpRouterIgnored, "ndp_router_ignored", "a router's word where addresses are given by hand")       \
+  X(kIcmpRedirect, "icmp_redirect", "a redirect of either family, which is never followed")             \
   /* UDP. */                                                                                            \
   X(kUdpMalformed, "udp_malformed", "the UDP length or checksum is wrong")                              \
   X(kUdpClosed, "udp_closed", "no one listens on the UDP port: port unreachable")                       \

@@ -126,7 +126,8 @@ absl::Status StackCore::Build(const StackConfig& config, MemorySource& memory) {
                            .lcore = launcher_->lcore(i),
                            .idle = config.idle,
                            .idle_spin = config.idle_spin,
-                           .clock_origin = origin};
+                           .clock_origin = origin,
+                           .on_link_event = config.on_link_event};
     worker.shard.worker = i;
     // The ISN secret is common, since a connection's tuple may be answered by any worker; the table's is not.
     if (absl::Status status = seeds.Fill(worker.shard.table_secret); !status.ok()) return status;

@@ -41,6 +41,8 @@ struct StackConfig {
   IdlePolicy idle = IdlePolicy::kAdaptive;
   Duration idle_spin = Duration::Micros(50);
   uint64_t seed = 0;  // 0: secrets from the system
+  // As WorkerConfig's; called by the first worker.
+  std::function<void(const stack::LinkEvent&)> on_link_event;
 };
 
 // What was still held at the end.

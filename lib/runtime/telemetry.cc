@@ -60,6 +60,9 @@ void AddTraffic(rte_tel_data* dict, const WorkerSnapshot& s) {
   AddNumber(dict, "resets_sent", s.shard.resets_sent);
   AddNumber(dict, "resets_received", s.shard.resets_received);
   AddNumber(dict, "events", s.events);
+  AddNumber(dict, "router_adverts", s.shard.router_adverts);
+  AddNumber(dict, "prefixes_ignored", s.shard.prefixes_ignored);
+  AddNumber(dict, "duplicate_addresses", s.shard.duplicate_addresses);
 }
 
 void AddUse(rte_tel_data* dict, const WorkerSnapshot& s) {

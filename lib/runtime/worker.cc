@@ -57,6 +57,7 @@ Worker::Worker(const WorkerConfig& config, std::span<Device* const> devices, Mem
       shard_(config.shard, memory, now_),
       steering_(config.shard.rss_key, count_),
       governor_(config.idle, config.idle_spin),
+      on_link_event_(config.on_link_event),
       ends_(std::move(ends)),
       controls_(std::move(controls)),
       outboxes_(count_),
@@ -156,8 +157,16 @@ bool Worker::RunTimers() {
   if (tick != timer_tick_ || timers_due_) {
     timer_tick_ = tick;
     timers_due_ = shard_.AdvanceTimers(now_);
+    if (shard_.HasLinkEvents()) TellLinkEvents();
   }
   return timers_.Next() <= now_ && timers_.Fire(now_);
+}
+
+void Worker::TellLinkEvents() {
+  std::array<stack::LinkEvent, 8> events;
+  while (const size_t count = shard_.TakeLinkEvents(events)) {
+    for (size_t i = 0; i < count && on_link_event_; ++i) on_link_event_(events[i]);
+  }
 }
 
 bool Worker::RunTasks() {

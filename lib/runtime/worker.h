@@ -60,6 +60,8 @@ struct WorkerConfig {
   IdlePolicy idle = IdlePolicy::kAdaptive;
   Duration idle_spin = Duration::Micros(50);
   ClockPair clock_origin;
+  // What happened to links, one at a time, on the worker's thread. Rare; empty: nobody wants to know.
+  std::function<void(const stack::LinkEvent&)> on_link_event;
 };
 
 // The user word of a connection: 16 bits of target, 48 of the application's own (a pointer).
@@ -170,6 +172,7 @@ class Worker {
   bool WakeStarved();
   void Give(const stack::ShardEvent& event);
   bool RunTimers();
+  void TellLinkEvents();
   bool RunTasks();
   bool TransmitAll();
   void ReleaseAll();
@@ -192,6 +195,7 @@ class Worker {
   stack::Shard shard_;
   stack::Steering steering_;
   IdleGovernor governor_;
+  std::function<void(const stack::LinkEvent&)> on_link_event_;
   Handover::Ends ends_;
   SpscRing<Control>::Consumer controls_;
   std::vector<Outbox> outboxes_;

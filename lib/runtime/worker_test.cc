@@ -415,5 +415,28 @@ TEST(StackCore, WantsAQueueForEachWorker) {
   EXPECT_NE(core.status().message().find("memory:a has 1 queue(s)"), std::string::npos) << core.status();
 }
 
+TEST(WorkerLinks, WhatHappensToLinksIsTold) {
+  MemoryPair pair = MakeMemoryPair(1);
+  std::vector<stack::LinkEvent> told;
+  StackConfig config;
+  config.shard.interfaces.push_back({.mtu = 0, .autoconf = {.on = true}, .addresses = {}});
+  config.seed = 7;
+  config.on_link_event = [&](const stack::LinkEvent& event) { told.push_back(event); };
+  std::vector<std::unique_ptr<Device>> devices;
+  devices.push_back(std::move(pair.a));
+  const auto core = StackCore::Create(config, std::move(devices), PlainThreads(), HeapMemory()).value();
+  core->RunOn(0, [&](Worker& worker) {
+    worker.shard().LearnNeighbour({.address = Ip("fe80::7"),
+                                   .interface = 0,
+                                   .kind = stack::NeighbourNotice::Kind::kRouter,
+                                   .valid = Duration::Seconds(1'000)},
+                                  worker.now());
+    for (int i = 0; i < 1'000'000 && told.empty(); ++i) worker.Turn();
+  });
+  ASSERT_EQ(told.size(), 1u);
+  EXPECT_EQ(told[0].kind, stack::LinkEvent::Kind::kRouterFound);
+  EXPECT_EQ(told[0].address, Ip("fe80::7"));
+}
+
 }  // namespace
 }  // namespace tern::runtime

@@ -52,8 +52,9 @@ void Shard::Impl::WriteLink(ControlFrame& frame, const wire::MacAddress& dst, ui
   wire::WriteEthernet(header, frame.network() - frame.link_length);
 }
 
-uint32_t Shard::Impl::NeighbourTowards(const wire::IpAddress& destination) {
-  const std::optional<NextHop> hop = routes.Lookup(destination, rx_interface);
+uint32_t Shard::Impl::NeighbourTowards(const wire::IpAddress& destination, const wire::IpAddress& local) {
+  const uint16_t near = ports.size() == 1 ? uint16_t{0} : addresses.InterfaceOf(local, rx_interface);
+  const std::optional<NextHop> hop = routes.Lookup(destination, near);
   if (!hop) {
     counters.tx_drops.Count(DropReason::kNoRoute);
     return kNoSlot;
@@ -67,7 +68,7 @@ void Shard::Impl::SendVia(uint32_t neighbour, uint32_t index) {
   ControlFrame& frame = controls[index];
   Neighbour& n = neighbours[neighbour];
   frame.interface = n.interface;
-  if (!UseNeighbour(neighbour, neighbours[neighbour])) {
+  if (!UseNeighbour(neighbour, n, kNoSlot)) {
     if (n.held_frames >= kNeighbourHeldFrames) {
       DropControl(index, DropReason::kNeighborQueueFull);
       return;
@@ -121,7 +122,7 @@ bool Shard::Impl::MayChallenge() {
 
 void Shard::Impl::SendTimeWaitAck(const TimeWaitEntry& entry) {
   const wire::FlowKey key = entry.Key();
-  const uint32_t neighbour = NeighbourTowards(key.remote);
+  const uint32_t neighbour = NeighbourTowards(key.remote, key.local);
   if (neighbour == kNoSlot) return;
   wire::TcpOptions options;
   if (entry.timestamps) {

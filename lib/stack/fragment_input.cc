@@ -272,7 +272,7 @@ DropReason Shard::Impl::AnswerEchoInPieces(RxPacket& p, const EchoReply& reply) 
   first->next = pieces;
   const size_t headers =
       p.ipv6 ? wire::kIpv6Header + wire::kIpv6FragmentHeader : size_t{wire::kIpv4MinHeader};
-  const uint16_t mtu = interface_config(neighbours[reply.neighbour].interface).mtu;
+  const uint16_t mtu = MtuOf(neighbours[reply.neighbour].interface, p.ipv6);
   DropReason fate = DropReason::kNone;
   for (const Buffer* piece = first; piece != nullptr; piece = piece->next) {
     const size_t icmp = piece == first ? wire::kIcmpHeader : 0;

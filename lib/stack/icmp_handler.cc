@@ -85,8 +85,11 @@ DropReason Shard::Impl::InputIcmp(RxPacket& p, uint16_t) {
       return OnIcmpError(p, message, tcp::Trouble::kTimeExceeded);
     case wire::kIcmpParameterProblem:
       return OnIcmpError(p, message, tcp::Trouble::kBadHeader);
+    case wire::kIcmpRedirect:
+      // Routes come from the configuration: whoever could send a redirect could take the connection over.
+      return DropReason::kIcmpRedirect;
     default:
-      // RFC 9293 3.9.2.2: source quench is ignored (MUST-55); redirects are a router's affair.
+      // RFC 9293 3.9.2.2: source quench is ignored (MUST-55).
       return DropReason::kIcmpTypeUnknown;
   }
 }
@@ -107,6 +110,11 @@ DropReason Shard::Impl::InputIcmpv6(RxPacket& p, uint16_t interface) {
       return InputNeighborSolicit(p, message, interface);
     case wire::kIcmpv6NeighborAdvert:
       return InputNeighborAdvert(p, message, interface);
+    case wire::kIcmpv6RouterAdvert:
+      return InputRouterAdvert(p, message, interface);
+    case wire::kIcmpv6Redirect:
+      // Routers say enough by their advertisements; a redirect would let anybody on the link choose our way.
+      return DropReason::kIcmpRedirect;
     case wire::kIcmpv6EchoRequest:
       return AnswerEcho(p, message);
     case wire::kIcmpv6DestinationUnreachable:
@@ -134,7 +142,7 @@ DropReason Shard::Impl::AnswerEcho(RxPacket& p, const wire::IcmpMessage& message
     if (!own) return DropReason::kIpNotOurs;
     from = *own;
   }
-  const uint32_t neighbour = NeighbourTowards(p.src);
+  const uint32_t neighbour = NeighbourTowards(p.src, from);
   if (neighbour == kNoSlot) return DropReason::kNoRoute;
   const uint8_t type = p.ipv6 ? wire::kIcmpv6EchoReply : wire::kIcmpEchoReply;
   if (p.rest != nullptr) {
@@ -250,7 +258,7 @@ DropReason Shard::Impl::EmitIcmpError(RxPacket& p, const wire::IpAddress& from, 
                                       DropReason why) {
   // RFC 4443 2.4 (f), and the same for IPv4.
   if (!icmp_limit.Take(now)) return DropReason::kIcmpRateLimited;
-  const uint32_t neighbour = NeighbourTowards(p.src);
+  const uint32_t neighbour = NeighbourTowards(p.src, from);
   if (neighbour == kNoSlot) return why;
   uint32_t index = kNoSlot;
   ControlFrame* frame = NewControl(rx_interface, &index);

@@ -206,8 +206,12 @@ DropReason Shard::Impl::CheckSource(const wire::IpAddress& src) const {
 DropReason Shard::Impl::InputTransport(RxPacket& p, uint16_t interface) {
   // RFC 4862 5.4.2: duplicate address detection asks from the unspecified address; NDP checks that itself.
   const bool may_lack_source = p.protocol == wire::kProtocolIcmpv6 && p.src.IsUnspecified();
+  // Who has an address of ours, too, speaks from it; NDP says what that is.
+  const bool may_claim = p.protocol == wire::kProtocolIcmpv6 && p.ipv6 && !p.body.empty() &&
+                         p.body[0] == wire::kIcmpv6NeighborAdvert;
   if (!may_lack_source) {
-    if (const DropReason drop = CheckSource(p.src); drop != DropReason::kNone) return drop;
+    const DropReason drop = CheckSource(p.src);
+    if (drop != DropReason::kNone && !(drop == DropReason::kIpSourceIsOurs && may_claim)) return drop;
   }
   if (p.protocol == wire::kProtocolIcmpv6 && p.ipv6) {
     // Groups that we are in are all-nodes and solicited-node; NDP looks at the target, echo answers both.

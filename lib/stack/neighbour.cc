@@ -54,7 +54,7 @@ bool NeighbourTable::Disposable(const Neighbour& n) {
 bool NeighbourTable::MakeRoom() {
   constexpr uint32_t kLooks = 32;
   // The entries that rest or were confirmed longest ago go first.
-  for (TimerList* list : {&resting_, &reachable_}) {
+  for (TimerList* list : {&resting_, &reachable_, &delayed_}) {
     uint32_t i = list->front();
     for (uint32_t looks = 0; i != kNoSlot && looks < kLooks; ++looks) {
       const uint32_t next = TimerList::Next(entries_, i);
@@ -83,6 +83,8 @@ NeighbourTable::TimerList& NeighbourTable::ListFor(const Neighbour& n) {
       return retrying_;
     case NeighbourState::kReachable:
       return reachable_;
+    case NeighbourState::kDelay:
+      return delayed_;
     default:
       return resting_;
   }
@@ -97,32 +99,68 @@ void NeighbourTable::Unschedule(uint32_t index) {
 void NeighbourTable::Schedule(uint32_t index, Instant now) {
   Neighbour& n = entries_[index];
   TimerList& list = ListFor(n);
-  n.due = now + (&list == &retrying_ ? kNeighbourRetry : kNeighbourReachable);
+  Duration wait = kNeighbourReachable;
+  if (&list == &retrying_) wait = retry_time_;
+  if (&list == &reachable_) wait = reachable_time_;
+  if (&list == &delayed_) wait = kNeighbourDelay;
+  n.due = now + wait;
+  if (!list.empty()) n.due = std::max(n.due, entries_[list.back()].due);
   list.PushBack(entries_, index);
 }
 
-NeighbourAction NeighbourTable::Use(uint32_t index, Instant now) {
-  Neighbour& n = entries_[index];
-  n.used = true;
-  if (n.state == NeighbourState::kReachable || n.state == NeighbourState::kProbe ||
-      n.state == NeighbourState::kIncomplete) {
-    return NeighbourAction::kNone;
-  }
+// For a change of state of an entry that is in a list.
+void NeighbourTable::Enter(uint32_t index, NeighbourState state, Instant now) {
   Unschedule(index);
-  const bool known = n.state == NeighbourState::kStale;
-  // RFC 4861 7.3.3: what was known goes on being used while it is asked about.
-  n.state = known ? NeighbourState::kProbe : NeighbourState::kIncomplete;
-  n.tries = 1;
+  Neighbour& n = entries_[index];
+  n.state = state;
+  n.tries = state == NeighbourState::kProbe || state == NeighbourState::kIncomplete ? 1 : 0;
+  n.doubted = false;
+  n.witness = kNoSlot;
   Schedule(index, now);
-  return known ? NeighbourAction::kAskOne : NeighbourAction::kAskAll;
+}
+
+void NeighbourTable::SetTimes(Duration reachable, Duration retry) {
+  if (reachable > Duration::Zero()) reachable_time_ = reachable;
+  if (retry > Duration::Zero()) retry_time_ = retry;
+}
+
+NeighbourAction NeighbourTable::Use(uint32_t index, Instant now) {
+  const Neighbour& n = entries_[index];
+  switch (n.state) {
+    case NeighbourState::kIdle:
+      Enter(index, NeighbourState::kIncomplete, now);
+      return NeighbourAction::kAskAll;
+    case NeighbourState::kStale:
+      // RFC 4861 7.3.3: what was known goes on being used while it is asked about.
+      if (n.doubted) {
+        Enter(index, NeighbourState::kProbe, now);
+        return NeighbourAction::kAskOne;
+      }
+      Enter(index, NeighbourState::kDelay, now);
+      return NeighbourAction::kNone;
+    default:
+      return NeighbourAction::kNone;
+  }
+}
+
+void NeighbourTable::Witness(uint32_t index, uint32_t connection, uint32_t generation, uint32_t mark,
+                             Instant now) {
+  Neighbour& n = entries_[index];
+  if (n.state != NeighbourState::kDelay && n.state != NeighbourState::kProbe) return;
+  if (n.witness == connection && n.witness_generation == generation) {
+    if (n.witness_mark != mark) Enter(index, NeighbourState::kReachable, now);
+    return;
+  }
+  if (n.witness != kNoSlot && now < n.witness_since + kWitnessPatience) return;
+  n.witness = connection;
+  n.witness_generation = generation;
+  n.witness_mark = mark;
+  n.witness_since = now;
 }
 
 void NeighbourTable::Doubt(uint32_t index, Instant now) {
-  Neighbour& n = entries_[index];
-  if (n.state != NeighbourState::kReachable) return;
-  Unschedule(index);
-  n.state = NeighbourState::kStale;
-  Schedule(index, now);
+  if (entries_[index].state == NeighbourState::kReachable) Enter(index, NeighbourState::kStale, now);
+  if (entries_[index].state == NeighbourState::kStale) entries_[index].doubted = true;
 }
 
 LearnResult NeighbourTable::Learn(uint16_t interface, const wire::IpAddress& address,
@@ -141,45 +179,23 @@ LearnResult NeighbourTable::Learn(uint16_t interface, const wire::IpAddress& add
     return LearnResult::kKept;
   }
   if (!confirmed && !differs) return LearnResult::kKept;
-  Unschedule(index);
   n.mac = mac;
-  n.tries = 0;
-  n.used = false;
-  n.state = confirmed ? NeighbourState::kReachable : NeighbourState::kStale;
-  Schedule(index, now);
+  Enter(index, confirmed ? NeighbourState::kReachable : NeighbourState::kStale, now);
   if (!was_usable) return LearnResult::kResolved;
   return differs ? LearnResult::kChanged : LearnResult::kKept;
 }
 
 NeighbourAction NeighbourTable::OnRetryDue(uint32_t index, Instant now) {
   Neighbour& n = entries_[index];
-  Unschedule(index);
   if (n.tries < kNeighbourTries) {
+    Unschedule(index);
     ++n.tries;
     Schedule(index, now);
     return n.state == NeighbourState::kProbe ? NeighbourAction::kAskOne : NeighbourAction::kAskAll;
   }
   // RFC 4861 7.3.3: the link address is forgotten; whoever still needs it asks from the beginning.
-  n.state = NeighbourState::kIdle;
-  n.tries = 0;
-  Schedule(index, now);
+  Enter(index, NeighbourState::kIdle, now);
   return NeighbourAction::kFailed;
-}
-
-bool NeighbourTable::OnReachableOver(uint32_t index, Instant now) {
-  Neighbour& n = entries_[index];
-  Unschedule(index);
-  if (n.used && n.users != 0) {
-    // Asked before it is needed again, so that traffic does not pause.
-    n.state = NeighbourState::kProbe;
-    n.tries = 1;
-    n.used = false;
-    Schedule(index, now);
-    return true;
-  }
-  n.state = NeighbourState::kStale;
-  Schedule(index, now);
-  return false;
 }
 
 uint32_t NeighbourTable::TakeDue(Instant now, NeighbourAction* action) {
@@ -187,11 +203,14 @@ uint32_t NeighbourTable::TakeDue(Instant now, NeighbourAction* action) {
     *action = OnRetryDue(i, now);
     return i;
   }
+  // Nobody could say meanwhile that it is still there.
+  if (const uint32_t i = delayed_.front(); i != kNoSlot && entries_[i].due <= now) {
+    Enter(i, NeighbourState::kProbe, now);
+    *action = NeighbourAction::kAskOne;
+    return i;
+  }
   for (uint32_t i; (i = reachable_.front()) != kNoSlot && entries_[i].due <= now;) {
-    if (OnReachableOver(i, now)) {
-      *action = NeighbourAction::kAskOne;
-      return i;
-    }
+    Enter(i, NeighbourState::kStale, now);
   }
   for (uint32_t i; (i = resting_.front()) != kNoSlot && entries_[i].due <= now;) {
     if (Disposable(entries_[i])) {
@@ -206,7 +225,7 @@ uint32_t NeighbourTable::TakeDue(Instant now, NeighbourAction* action) {
 
 Instant NeighbourTable::NextDeadline() const {
   Instant earliest = Instant::Never();
-  for (const TimerList* list : {&retrying_, &reachable_, &resting_}) {
+  for (const TimerList* list : {&retrying_, &reachable_, &delayed_, &resting_}) {
     if (!list->empty()) earliest = std::min(earliest, entries_[list->front()].due);
   }
   return earliest;

@@ -71,8 +71,13 @@ DropReason Shard::Impl::InputNeighborSolicit(RxPacket& p, const wire::IcmpMessag
   if (wire::ParseNeighborSolicit(message, context, solicit) != wire::ParseError::kNone) {
     return DropReason::kNdpMalformed;
   }
+  if (LocalAddresses::Entry* entry = addresses.Find(interface, solicit.target);
+      entry != nullptr && !entry->usable()) {
+    return OnTentativeAsked(*entry, solicit, p);
+  }
   if (!addresses.IsOurs(solicit.target)) return DropReason::kNdpNotOurs;
   const bool detects_duplicate = p.src.IsUnspecified();
+  if (detects_duplicate && solicit.nonce == links[interface].nonce) return DropReason::kNdpLooped;
   const wire::MacAddress asker = solicit.source_mac.value_or(p.ethernet.src);
   if (!detects_duplicate && solicit.source_mac) {
     // RFC 4861 7.2.3: the asker's address is kept, unconfirmed.
@@ -105,7 +110,20 @@ DropReason Shard::Impl::InputNeighborAdvert(RxPacket& p, const wire::IcmpMessage
   if (wire::ParseNeighborAdvert(message, context, advert) != wire::ParseError::kNone) {
     return DropReason::kNdpMalformed;
   }
-  if (addresses.IsOurs(advert.target)) return DropReason::kNdpNotOurs;
+  if (LocalAddresses::Entry* entry = addresses.Find(interface, advert.target);
+      entry != nullptr && !entry->usable()) {
+    return OnTentativeClaimed(*entry);
+  }
+  if (addresses.IsOurs(advert.target)) {
+    // RFC 4862 5.4.4: what may be done about it is not said; it is made known, and the address goes on.
+    const bool own = advert.target_mac.value_or(p.ethernet.src) == interface_config(interface).mac;
+    return own ? DropReason::kNdpLooped : DropReason::kNdpConflict;
+  }
+  if (addresses.IsOurs(p.src)) return DropReason::kIpSourceIsOurs;
+  // RFC 4861 7.2.5: a router that has become a host leads nowhere.
+  if (!advert.router && routes.learned().IsRouter(interface, advert.target)) {
+    ApplyAndTell({.address = advert.target, .interface = interface, .kind = NeighbourNotice::Kind::kRouter});
+  }
   wire::MacAddress mac = p.ethernet.src;
   if (advert.target_mac) {
     mac = *advert.target_mac;
@@ -123,7 +141,9 @@ DropReason Shard::Impl::InputNeighborAdvert(RxPacket& p, const wire::IcmpMessage
 
 // Only for hosts that can be on that link.
 void Shard::Impl::MakeEntry(uint16_t interface, const wire::IpAddress& address) {
-  if (addresses.OnLink(interface, address)) neighbours.FindOrAdd(interface, address, now);
+  if (addresses.OnLink(interface, address) || routes.learned().OnLink(interface, address)) {
+    neighbours.FindOrAdd(interface, address, now);
+  }
 }
 
 // kNone when it was of use to us or may be to other workers.
@@ -140,7 +160,9 @@ DropReason Shard::Impl::LearnFromPeer(uint16_t interface, const wire::IpAddress&
 LearnResult Shard::Impl::Learn(uint16_t interface, const wire::IpAddress& address,
                                const wire::MacAddress& mac, bool confirmed, bool may_override) {
   const LearnResult result = neighbours.Learn(interface, address, mac, confirmed, may_override, now);
-  if (result == LearnResult::kUnknown || result == LearnResult::kKept) return result;
+  if (result == LearnResult::kUnknown) return result;
+  if (confirmed && !address.IsV4()) routes.learned().SetHeard(interface, address);
+  if (result == LearnResult::kKept) return result;
   const uint32_t n = neighbours.Find(interface, address);
   BuildLinkHeader(neighbours[n]);
   if (result == LearnResult::kResolved) ReleaseWaiters(n);
@@ -186,6 +208,8 @@ void Shard::Impl::FailWaiters(uint32_t neighbour) {
     slot.Clear(kSlotTxQueued);
     if (slot.Is(kSlotClosed)) {
       MaybeFree(i);
+    } else if (slot.neighbour != neighbour) {
+      MarkDirty(i, slot);  // it has found another way
     } else if (slot.conn.state == tcp::State::kSynSent) {
       EndConnection(i, tcp::CloseReason::kUnreachable);
     } else {
@@ -197,9 +221,16 @@ void Shard::Impl::FailWaiters(uint32_t neighbour) {
 
 // ---- What we ask ----
 
-bool Shard::Impl::AskForNeighbour(uint32_t neighbour) {
+bool Shard::Impl::AskForNeighbour(uint32_t neighbour, uint32_t connection) {
   const NeighbourAction action = neighbours.Use(neighbour, now);
   if (action != NeighbourAction::kNone) Ask(neighbour, action);
+  if (connection != kNoSlot) {
+    // Acknowledgements of our data, and the peer's data in order: either moves the sum, and nothing else
+    // does.
+    const Slot& slot = slots[connection];
+    const uint32_t mark = slot.conn.snd_una.value() + slot.conn.rcv_nxt.value();
+    neighbours.Witness(neighbour, connection, slot.generation, mark, now);
+  }
   return neighbours[neighbour].usable();
 }
 
@@ -233,6 +264,7 @@ bool Shard::Impl::AdvanceNeighbours() {
     const uint32_t n = neighbours.TakeDue(now, &action);
     if (n == kNoSlot) return false;
     if (action == NeighbourAction::kFailed) {
+      OnNeighbourFailed(n);
       FailWaiters(n);
     } else {
       Ask(n, action);

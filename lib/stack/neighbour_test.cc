@@ -60,25 +60,73 @@ TEST_F(NeighbourTest, AnAnswerMakesItReachable) {
   EXPECT_EQ(table_[n].mac, kOtherMac);
 }
 
-TEST_F(NeighbourTest, InUseItIsProbedBeforeItExpires) {
+TEST_F(NeighbourTest, InUseAndSilentItIsProbedAfterADelay) {
   const uint32_t n = table_.FindOrAdd(0, kHost, At(0));
   table_[n].users = 1;
   table_.Use(n, At(0));
   Confirm(At(0));
   EXPECT_EQ(table_.Use(n, At(100)), NeighbourAction::kNone);
   EXPECT_EQ(Take(At(29'999)).index, kNoSlot);
-  EXPECT_EQ(Take(At(30'000)).action, NeighbourAction::kAskOne);
+  EXPECT_EQ(table_[n].state, NeighbourState::kReachable);
+  EXPECT_EQ(Take(At(30'000)).index, kNoSlot);
+  EXPECT_EQ(table_[n].state, NeighbourState::kStale);
+  EXPECT_EQ(table_.Use(n, At(31'000)), NeighbourAction::kNone);
+  EXPECT_EQ(table_[n].state, NeighbourState::kDelay);
+  EXPECT_EQ(table_.NextDeadline(), At(36'000));
+  EXPECT_EQ(Take(At(36'000)).action, NeighbourAction::kAskOne);
   EXPECT_TRUE(table_[n].usable());
-  EXPECT_EQ(Take(At(31'000)).action, NeighbourAction::kAskOne);
-  EXPECT_EQ(Confirm(At(31'500)), LearnResult::kKept);
+  EXPECT_EQ(Take(At(37'000)).action, NeighbourAction::kAskOne);
+  EXPECT_EQ(Confirm(At(37'500)), LearnResult::kKept);
   EXPECT_EQ(table_[n].state, NeighbourState::kReachable);
   // Unanswered probes end it.
-  table_.Use(n, At(40'000));
-  EXPECT_EQ(Take(At(61'500)).action, NeighbourAction::kAskOne);
-  EXPECT_EQ(Take(At(62'500)).action, NeighbourAction::kAskOne);
-  EXPECT_EQ(Take(At(63'500)).action, NeighbourAction::kAskOne);
-  EXPECT_EQ(Take(At(64'500)).action, NeighbourAction::kFailed);
+  EXPECT_EQ(Take(At(67'500)).index, kNoSlot);
+  table_.Use(n, At(67'500));
+  EXPECT_EQ(Take(At(72'500)).action, NeighbourAction::kAskOne);
+  EXPECT_EQ(Take(At(73'500)).action, NeighbourAction::kAskOne);
+  EXPECT_EQ(Take(At(74'500)).action, NeighbourAction::kAskOne);
+  EXPECT_EQ(Take(At(75'500)).action, NeighbourAction::kFailed);
   EXPECT_FALSE(table_[n].usable());
+}
+
+TEST_F(NeighbourTest, OnlyProgressOfOneConnectionConfirms) {
+  const uint32_t n = table_.FindOrAdd(0, kHost, At(0));
+  table_.Use(n, At(0));
+  Confirm(At(0));
+  table_.Witness(n, 1, 1, 100, At(1));
+  EXPECT_EQ(table_[n].witness, kNoSlot) << "nobody asks while it is reachable";
+  Take(At(30'000));
+  table_.Use(n, At(30'000));
+  table_.Witness(n, 1, 1, 100, At(30'000));
+  table_.Witness(n, 1, 1, 100, At(30'001));
+  EXPECT_EQ(table_[n].state, NeighbourState::kDelay) << "no progress";
+  table_.Witness(n, 2, 1, 700, At(30'002));
+  table_.Witness(n, 1, 9, 101, At(30'003));
+  EXPECT_EQ(table_[n].state, NeighbourState::kDelay) << "others' numbers say nothing, nor a successor's";
+  // One that stands still makes way.
+  table_.Witness(n, 2, 1, 700, At(30'500));
+  table_.Witness(n, 1, 1, 101, At(30'600));
+  EXPECT_EQ(table_[n].state, NeighbourState::kDelay);
+  table_.Witness(n, 2, 1, 701, At(30'700));
+  EXPECT_EQ(table_[n].state, NeighbourState::kReachable);
+  EXPECT_EQ(table_.NextDeadline(), At(60'700));
+}
+
+TEST_F(NeighbourTest, TimesThatRoutersSetHoldFromTheNext) {
+  const uint32_t n = table_.FindOrAdd(0, kHost, At(0));
+  table_.Use(n, At(0));
+  table_.SetTimes(Duration::Seconds(10), Duration::Seconds(2));
+  EXPECT_EQ(table_.NextDeadline(), At(1'000));
+  EXPECT_EQ(Take(At(1'000)).action, NeighbourAction::kAskAll);
+  EXPECT_EQ(table_.NextDeadline(), At(3'000));
+  Confirm(At(1'500));
+  EXPECT_EQ(table_.NextDeadline(), At(11'500));
+  // A shorter one waits for those before it: the list stays sorted.
+  table_.SetTimes(Duration::Seconds(1), Duration::Zero());
+  const wire::IpAddress other = wire::IpAddress::FromV4(10, 77, 0, 3);
+  const uint32_t m = table_.FindOrAdd(0, other, At(2'000));
+  table_.Learn(0, other, kMac, true, true, At(2'000));
+  EXPECT_EQ(table_[m].due, At(11'500));
+  EXPECT_EQ(table_.retry_time(), Duration::Seconds(2));
 }
 
 TEST_F(NeighbourTest, UnusedItGoesStaleAndLeaves) {
@@ -94,7 +142,7 @@ TEST_F(NeighbourTest, UnusedItGoesStaleAndLeaves) {
   EXPECT_EQ(table_.NextDeadline(), Instant::Never());
 }
 
-TEST_F(NeighbourTest, StaleIsUsedWhileItIsAskedAgain) {
+TEST_F(NeighbourTest, DoubtedItIsAskedWithoutDelayAndUsedMeanwhile) {
   const uint32_t n = table_.FindOrAdd(0, kHost, At(0));
   table_[n].users = 1;  // so that it stays
   table_.Use(n, At(0));
@@ -102,8 +150,12 @@ TEST_F(NeighbourTest, StaleIsUsedWhileItIsAskedAgain) {
   Take(At(30'000));
   EXPECT_EQ(Take(At(60'000)).index, kNoSlot);
   EXPECT_EQ(table_.in_use(), 1u);
+  table_.Doubt(n, At(65'000));
   EXPECT_EQ(table_.Use(n, At(70'000)), NeighbourAction::kAskOne);
   EXPECT_TRUE(table_[n].usable());
+  Confirm(At(70'001));
+  table_.Doubt(n, At(70'002));
+  EXPECT_EQ(table_.Use(n, At(70'003)), NeighbourAction::kAskOne);
 }
 
 TEST_F(NeighbourTest, HearsayIsBelievedLess) {

@@ -19,7 +19,9 @@ constexpr uint32_t kPoolTries = 64;
 OpenResult Shard::Impl::Listen(const ListenSpec& spec, uint32_t* listener) {
   if (closing) return OpenResult::kNoSlot;
   if (spec.port == 0) return OpenResult::kNoPort;
-  if (!spec.address.IsUnspecified() && !addresses.IsOurs(spec.address)) return OpenResult::kAddressNotOurs;
+  if (!spec.address.IsUnspecified() && !addresses.IsAssigned(spec.address)) {
+    return OpenResult::kAddressNotOurs;
+  }
   if (listeners.Taken(spec.address, spec.port)) return OpenResult::kAddressInUse;
   Listener* added = listeners.Add(spec.address, spec.port, listener);
   if (added == nullptr) return OpenResult::kNoSlot;
@@ -46,7 +48,7 @@ void Shard::Impl::CloseListener(uint32_t listener) {
 
 uint16_t Shard::Impl::LinkMss(const wire::FlowKey& key, uint16_t interface) const {
   const size_t headers = (key.remote.IsV4() ? wire::kIpv4MinHeader : wire::kIpv6Header) + wire::kTcpMinHeader;
-  const size_t mtu = std::max<size_t>(interface_config(interface).mtu, headers + 1);
+  const size_t mtu = std::max<size_t>(MtuOf(interface, !key.remote.IsV4()), headers + 1);
   return static_cast<uint16_t>(mtu - headers);
 }
 
@@ -79,14 +81,18 @@ bool Shard::Impl::ChooseTuple(const ConnectSpec& spec, const NextHop& hop, wire:
                               OpenResult* result) {
   *key = {.remote = spec.remote, .local_port = spec.local_port, .remote_port = spec.remote_port};
   const bool fixed_address = !spec.local.IsUnspecified();
+  // Routers that were learned are link-local: it is the destination that the source has to suit.
+  const bool via_router = !hop.address.IsV4() && hop.address.IsLinkLocal();
+  const wire::IpAddress& towards = via_router ? spec.remote : hop.address;
   if (fixed_address && (!addresses.IsOurs(spec.local) || spec.local.IsV4() != spec.remote.IsV4())) {
     *result = OpenResult::kAddressNotOurs;
     return false;
   }
   for (uint32_t tries = 0; tries < kPoolTries; ++tries) {
     const std::optional<wire::IpAddress> local =
-        fixed_address ? spec.local : addresses.SourceFor(hop.interface, hop.address);
-    if (!local) {
+        fixed_address ? spec.local : addresses.SourceFor(hop.interface, towards);
+    // RFC 4291 2.5.6: no router passes on what comes from a link-local address; better to say so at once.
+    if (!local || (via_router && !fixed_address && local->IsLinkLocal() && !spec.remote.IsLinkLocal())) {
       *result = OpenResult::kNoRoute;
       return false;
     }
@@ -107,7 +113,9 @@ OpenResult Shard::Impl::Connect(const ConnectSpec& spec, ConnHandle* handle) {
   if (!spec.remote.IsValidUnicast() || addresses.IsBroadcast(spec.remote) || addresses.IsOurs(spec.remote)) {
     return OpenResult::kNoRoute;
   }
-  const std::optional<NextHop> hop = routes.Lookup(spec.remote);
+  const std::optional<NextHop> hop = routes.Lookup(
+      spec.remote,
+      spec.local.IsUnspecified() ? kAnyInterface : addresses.InterfaceOf(spec.local, kAnyInterface));
   if (!hop) return OpenResult::kNoRoute;
   wire::FlowKey key;
   OpenResult result = OpenResult::kOk;
@@ -139,6 +147,7 @@ OpenResult Shard::Impl::StartConnection(const ConnectSpec& spec, const wire::Flo
   slot.user = spec.user;
   slot.neighbour = static_cast<uint16_t>(neighbour);
   ++neighbours[neighbour].users;
+  SetHopLimit(slot);
   slot.Set(kSlotSeen);
   if (spec.nodelay) slot.conn.Set(tcp::kNoDelay);
   *handle = {index, slot.generation};

@@ -228,7 +228,7 @@ size_t Shard::Impl::EmitSegments(uint16_t interface, std::span<TxFrame> out) {
       continue;
     }
     Neighbour& neighbour = neighbours[slot.neighbour];
-    if (!UseNeighbour(slot.neighbour, neighbour)) {
+    if (!UseNeighbour(slot.neighbour, neighbour, index)) {
       end_turn();
       UpdateTimer(index, slot);
       neighbour.waiting.PushBack(slots, index, slot);

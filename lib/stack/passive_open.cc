@@ -96,7 +96,7 @@ uint32_t Shard::Impl::TimestampOf(const wire::FlowKey& key) const {
 }
 
 bool Shard::Impl::SendSynAck(const HalfOpen& entry, uint32_t tsval) {
-  const uint32_t neighbour = NeighbourTowards(entry.key.remote);
+  const uint32_t neighbour = NeighbourTowards(entry.key.remote, entry.key.local);
   if (neighbour == kNoSlot) return false;
   wire::TcpOptions options = SynAckOptions(entry, MssOf(entry, neighbours[neighbour].interface),
                                            tcp::ReceiveScale(ReceiveBufferOf(entry), config.tcp));
@@ -111,7 +111,7 @@ bool Shard::Impl::SendSynAck(const HalfOpen& entry, uint32_t tsval) {
 }
 
 void Shard::Impl::SendHalfOpenAck(const HalfOpen& entry) {
-  const uint32_t neighbour = NeighbourTowards(entry.key.remote);
+  const uint32_t neighbour = NeighbourTowards(entry.key.remote, entry.key.local);
   if (neighbour == kNoSlot) return;
   wire::TcpOptions options;
   if (entry.timestamps) {
@@ -156,7 +156,7 @@ DropReason Shard::Impl::OnHalfOpen(uint32_t index, RxPacket& p) {
         ForgetHalfOpen(index);
         return AcceptCookie(from_cookie, p);
       }
-      const uint32_t neighbour = NeighbourTowards(p.key.remote);
+      const uint32_t neighbour = NeighbourTowards(p.key.remote, p.key.local);
       if (neighbour != kNoSlot) {
         SendTcpControl(p.key, neighbour, {.flags = wire::kRst, .seq = p.segment.ack});
       }
@@ -193,7 +193,7 @@ DropReason Shard::Impl::Promote(uint32_t index, RxPacket& p) {
 
 DropReason Shard::Impl::MakeConnection(const HalfOpen& entry, FlowId from, const RxPacket& p,
                                        uint32_t* made) {
-  const uint32_t neighbour = NeighbourTowards(entry.key.remote);
+  const uint32_t neighbour = NeighbourTowards(entry.key.remote, entry.key.local);
   if (neighbour == kNoSlot) return DropReason::kNeighborTableFull;
   const uint32_t slot_index = slots.Allocate();
   if (slot_index == kNoSlot) return DropReason::kTcpNoSlot;
@@ -228,6 +228,7 @@ DropReason Shard::Impl::MakeConnection(const HalfOpen& entry, FlowId from, const
   slot.user = entry.listener;
   slot.neighbour = static_cast<uint16_t>(neighbour);
   ++neighbours[neighbour].users;
+  SetHopLimit(slot);
   slot.Set(kSlotPassive);
   *made = slot_index;
   return DropReason::kNone;

@@ -99,6 +99,36 @@ TEST(RouteTable, LongestPrefixWins) {
   EXPECT_EQ(table.Lookup(Ip("fe80::9"), 1)->interface, 1);
 }
 
+TEST(RouteTable, OfEqualRoutesThatOfTheAddressComesFirst) {
+  const std::vector<InterfaceConfig> config = {
+      Interface({{Prefix("10.77.0.1/24")}, {Prefix("fd77::1/64")}}),
+      Interface({{Prefix("10.78.0.1/24")}, {Prefix("fd78::1/64")}}, 2)};
+  const LocalAddresses local(config);
+  const std::vector<Route> routes = {{Prefix("0.0.0.0/0"), Ip("10.77.0.254"), 0},
+                                     {Prefix("0.0.0.0/0"), Ip("10.78.0.254"), 1},
+                                     {Prefix("10.99.0.0/16"), Ip("10.77.0.253"), 0}};
+  RouteTable table(local, routes, 2);
+  const auto hop = [&](const char* to, const char* from) {
+    const std::optional<NextHop> found =
+        table.Lookup(Ip(to), local.InterfaceOf(Ip(from), /*otherwise=*/kAnyInterface));
+    return found ? found->address : wire::IpAddress();
+  };
+  EXPECT_EQ(hop("8.8.8.8", "10.77.0.1"), Ip("10.77.0.254"));
+  EXPECT_EQ(hop("8.8.8.8", "10.78.0.1"), Ip("10.78.0.254"));
+  EXPECT_EQ(hop("8.8.8.8", "0.0.0.0"), Ip("10.77.0.254")) << "configured first";
+  EXPECT_EQ(hop("10.99.0.1", "10.78.0.1"), Ip("10.77.0.253")) << "a longer prefix decides before";
+  const Instant now = Instant::FromNanos(0);
+  table.learned().SetRouter(0, Ip("fe80::7"), Duration::Seconds(9), now);
+  table.learned().SetRouter(1, Ip("fe80::8"), Duration::Seconds(9), now);
+  EXPECT_EQ(hop("2001:db8::1", "fd77::1"), Ip("fe80::7"));
+  EXPECT_EQ(hop("2001:db8::1", "fd78::1"), Ip("fe80::8"));
+  EXPECT_EQ(hop("2001:db8::1", "::"), Ip("fe80::7"));
+  table.learned().SetFailed(1, Ip("fe80::8"));
+  EXPECT_EQ(hop("2001:db8::1", "fd78::1"), Ip("fe80::7")) << "unless it does not answer";
+  EXPECT_EQ(local.InterfaceOf(Ip("fd78::1"), 0), 1);
+  EXPECT_EQ(local.InterfaceOf(Ip("fd99::1"), 5), 5);
+}
+
 TEST(RouteTable, NoRouteIsSaid) {
   const std::vector<InterfaceConfig> config = {Interface({{Prefix("10.77.0.1/24")}})};
   const RouteTable table(LocalAddresses(config), {});
@@ -197,6 +227,31 @@ TEST(Steering, IcmpErrorsFollowWhatTheyQuote) {
   icmp[0] = 8;  // an echo request that happens to carry the same bytes
   EXPECT_EQ(steering.OwnerOfFrame(Ipv4Frame(Ip("66.9.149.1"), key.local, wire::kProtocolIcmp, icmp), here),
             here);
+}
+
+// RFC 4862: one worker configures addresses for all, and hears what concerns that.
+TEST(Steering, WhatConfiguresAddressesGoesToOneWorker) {
+  const Steering steering(kPublishedKey, 5);
+  constexpr uint16_t kHere = 3;
+  const auto owner = [&](uint8_t type, const char* src, const char* dst) {
+    std::vector<uint8_t> f(14 + 40 + 24, 0);
+    f[12] = 0x86;
+    f[13] = 0xdd;
+    f[14] = 0x60;
+    f[14 + 6] = wire::kProtocolIcmpv6;
+    Ip(src).StoreV6(f.data() + 14 + 8);
+    Ip(dst).StoreV6(f.data() + 14 + 24);
+    f[14 + 40] = type;
+    return steering.OwnerOfFrame(f, kHere);
+  };
+  EXPECT_EQ(owner(wire::kIcmpv6RouterAdvert, "fe80::1", "ff02::1"), Steering::kSpeaker);
+  EXPECT_EQ(owner(wire::kIcmpv6RouterAdvert, "fe80::1", "fe80::2"), Steering::kSpeaker);
+  EXPECT_EQ(owner(wire::kIcmpv6NeighborSolicit, "::", "ff02::1:ff00:1"), Steering::kSpeaker);
+  EXPECT_EQ(owner(wire::kIcmpv6NeighborAdvert, "fd77::1", "ff02::1"), Steering::kSpeaker);
+  // Ordinary resolution stays where it arrived; what it teaches is told to all.
+  EXPECT_EQ(owner(wire::kIcmpv6NeighborSolicit, "fd77::2", "ff02::1:ff00:1"), kHere);
+  EXPECT_EQ(owner(wire::kIcmpv6NeighborAdvert, "fd77::1", "fd77::2"), kHere);
+  EXPECT_EQ(owner(wire::kIcmpv6EchoRequest, "fd77::1", "fd77::2"), kHere);
 }
 
 TEST(TokenBucket, LetsABurstThroughThenAPace) {

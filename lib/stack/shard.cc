@@ -28,6 +28,12 @@ constexpr uint64_t kCookiePurpose = 0x434f4f4b4945;
 constexpr uint64_t kSourcePurpose = 0x534f55524345;
 constexpr uint64_t kReassemblyPurpose = 0x66726167;
 constexpr uint64_t kPathPurpose = 0x50415448;
+constexpr uint64_t kDelayPurpose = 0x44454c4159;
+size_t Learning(const ShardConfig& config) {
+  return static_cast<size_t>(std::count_if(config.interfaces.begin(), config.interfaces.end(),
+                                           [](const InterfaceConfig& i) { return i.autoconf.on; }));
+}
+
 HashKey Derive(const std::array<uint8_t, 16>& secret, uint64_t purpose) {
   const HashKey key = HashKeyFromBytes(secret);
   return {SipHash24(key, purpose, 0), SipHash24(key, purpose, 1)};
@@ -63,7 +69,7 @@ Shard::Impl::Impl(const ShardConfig& shard_config, MemorySource& memory, Instant
       isn_key(HashKeyFromBytes(config.isn_secret)),
       cookies(Derive(config.isn_secret, kCookiePurpose)),
       addresses(config.interfaces),
-      routes(addresses, config.routes),
+      routes(addresses, config.routes, Learning(config)),
       steering(config.rss_key, config.worker_count),
       port_chooser(Derive(config.table_secret, config.seed)),
       flows(memory, config.max_connections + config.max_half_open + config.max_time_wait,
@@ -82,11 +88,14 @@ Shard::Impl::Impl(const ShardConfig& shard_config, MemorySource& memory, Instant
       controls(memory, kMaxControlFrames),
       ports(config.interfaces.size()),
       event_ring(config.max_connections),
+      links(config.interfaces.size()),
+      random(SipHash24(Derive(config.table_secret, config.seed ^ kDelayPurpose), 0, 0)),
       challenges(config.tcp.challenges_per_second,
                  SipHash24(Derive(config.table_secret, config.seed), 0, 2)) {
   env.challenges = &challenges;
   notices.reserve(config.worker_count > 1 ? kMaxNotices : 0);
   foreign.reserve(config.worker_count > 1 ? kMaxForeign : 0);
+  BeginAutoconf();
 }
 
 Shard::Shard(const ShardConfig& config, MemorySource& memory, Instant now)
@@ -205,8 +214,7 @@ void Shard::CloseAll(bool abort, Instant now) {
 
 void Shard::LearnNeighbour(const NeighbourNotice& notice, Instant now) {
   impl_->now = now;
-  if (notice.interface >= impl_->ports.size()) return;
-  impl_->Learn(notice.interface, notice.address, notice.mac, /*confirmed=*/true, /*may_override=*/true);
+  if (notice.interface < impl_->ports.size()) impl_->Apply(notice);
 }
 
 size_t Shard::TakeNeighbourNotices(std::span<NeighbourNotice> out) {
@@ -214,6 +222,16 @@ size_t Shard::TakeNeighbourNotices(std::span<NeighbourNotice> out) {
   const size_t n = std::min(out.size(), notices.size());
   std::copy_n(notices.begin(), n, out.begin());
   notices.erase(notices.begin(), notices.begin() + static_cast<ptrdiff_t>(n));
+  return n;
+}
+
+bool Shard::HasLinkEvents() const { return !impl_->link_events.empty(); }
+
+size_t Shard::TakeLinkEvents(std::span<LinkEvent> out) {
+  std::vector<LinkEvent>& events = impl_->link_events;
+  const size_t n = std::min(out.size(), events.size());
+  std::copy_n(events.begin(), n, out.begin());
+  events.erase(events.begin(), events.begin() + static_cast<ptrdiff_t>(n));
   return n;
 }
 

@@ -37,6 +37,20 @@ struct LocalAddress {
   bool pool = false;
 };
 
+// IPv6 stateless address autoconfiguration of one interface (RFC 4862). With several workers the first speaks
+// for all, and tells the others what came of it.
+struct AutoconfConfig {
+  // Routers are asked for, and believed: each prefix that they announce for it gives an address, made with
+  // the station's address; they become default routers where no route is configured that is as good.
+  bool on = false;
+  // DupAddrDetectTransmits (RFC 4862 5.1): times the link is asked, a second apart, before an address is
+  // used. Asked for are the learned addresses and, with `on`, the link-local one. 0: none is.
+  uint8_t dad_transmits = 1;
+  // The configured addresses, and so the link-local one, are asked for, too: they answer a second later, and
+  // not at all when somebody has them. Pools are not: there is no asking for a whole prefix.
+  bool dad_configured = false;
+};
+
 // One port of the device layer as the shard sees it.
 struct InterfaceConfig {
   wire::MacAddress mac;
@@ -45,6 +59,7 @@ struct InterfaceConfig {
   bool tx_ip_checksum_offload = false;
   bool tx_tcp_checksum_offload = false;
   bool tso = false;
+  AutoconfConfig autoconf;
   std::vector<LocalAddress> addresses;
 };
 
@@ -146,11 +161,43 @@ struct ShardEvent {
   bool passive = false;
 };
 
-// What resolution learned, for the shards of other workers.
+// What one shard learned of the links, for the shards of other workers.
 struct NeighbourNotice {
+  enum class Kind : uint8_t {
+    kNeighbour,  // `address` has the link address `mac`
+    kAddress,    // `address`, of a prefix of `length`, is ours, for as long as it says
+    kOnLink,     // the prefix `address`/`length` is on the link, for `valid`; zero: no longer
+    kRouter,     // `address` is a default router, for `valid`; zero: no longer
+    kLink,       // `mtu` and all that follows
+  };
   wire::IpAddress address;
   wire::MacAddress mac;
   uint16_t interface = 0;
+  Kind kind = Kind::kNeighbour;
+  uint8_t length = 0;
+  // From when it is told. Workers' clocks need not agree.
+  Duration preferred;
+  Duration valid;
+  // Zero, each: nothing is said of it.
+  uint16_t mtu = 0;
+  uint8_t hop_limit = 0;
+  Duration reachable;
+  Duration retrans;
+};
+
+// One thing that happened to a link, for people to read. Told by the shard that speaks for all (worker 0).
+struct LinkEvent {
+  enum class Kind : uint8_t {
+    kAddressFormed,     // a learned address is ours from now on
+    kAddressGone,       // its time is over; its connections have ended
+    kAddressDuplicate,  // somebody on the link has it: it is not used
+    kRouterFound,
+    kRouterGone,    // its time is over, or it said so itself
+    kRouterFailed,  // it does not answer
+  };
+  Kind kind = Kind::kAddressFormed;
+  uint16_t interface = 0;
+  wire::IpAddress address;
 };
 
 // A frame, or a packet reassembled from several, that another worker's connection is to get.
@@ -181,9 +228,12 @@ struct ShardCounters {
   uint64_t closed = 0;
   uint64_t resets_sent = 0;
   uint64_t resets_received = 0;
-  uint64_t time_wait_recycled = 0;  // the oldest entry had to go before its time
-  DropCounters drops;               // of received frames
-  DropCounters tx_drops;            // of frames of our own that were never sent
+  uint64_t router_adverts = 0;       // that were valid and believed
+  uint64_t prefixes_ignored = 0;     // of them, prefixes that may not be used as they say, or found no room
+  uint64_t duplicate_addresses = 0;  // of ours, that somebody else on the link has
+  uint64_t time_wait_recycled = 0;   // the oldest entry had to go before its time
+  DropCounters drops;                // of received frames
+  DropCounters tx_drops;             // of frames of our own that were never sent
 };
 
 struct ShardUsage {
@@ -295,6 +345,11 @@ class Shard {
 
   // Starts the end: no new connections; those that live are reset when `abort`, else closed.
   void CloseAll(bool abort, Instant now);
+
+  // What happened to the links since the last call, at most out.size(); when it is not asked for, the oldest
+  // 32 are kept.
+  size_t TakeLinkEvents(std::span<LinkEvent> out);
+  bool HasLinkEvents() const;
 
   // ---- Between workers ----
   void LearnNeighbour(const NeighbourNotice& notice, Instant now);

@@ -12,6 +12,7 @@
 #include "base/timing_wheel.h"
 #include "base/token_bucket.h"
 #include "stack/addresses.h"
+#include "stack/autoconf.h"
 #include "stack/connection_table.h"
 #include "stack/control_frame.h"
 #include "stack/event_ring.h"
@@ -82,6 +83,7 @@ struct Shard::Impl {
   static constexpr uint32_t kTsoOctets = 60 * 1024;
   static constexpr size_t kMaxNotices = 256;
   static constexpr size_t kMaxForeign = 64;
+  static constexpr size_t kMaxLinkEvents = 32;
 
   // An interface while it runs.
   struct Port {
@@ -309,15 +311,52 @@ struct Shard::Impl {
   void BuildLinkHeader(Neighbour& n) const;
   void ReleaseWaiters(uint32_t neighbour);
   void FailWaiters(uint32_t neighbour);
-  // True when frames can be sent to it now.
-  bool UseNeighbour(uint32_t neighbour, Neighbour& n) {
-    n.used = true;
-    return n.state == NeighbourState::kReachable || AskForNeighbour(neighbour);
+  // True when frames can be sent to it now. `connection`: who wants to; kNoSlot: none.
+  bool UseNeighbour(uint32_t neighbour, const Neighbour& n, uint32_t connection) {
+    return n.state == NeighbourState::kReachable || AskForNeighbour(neighbour, connection);
   }
-  bool AskForNeighbour(uint32_t neighbour);
+  bool AskForNeighbour(uint32_t neighbour, uint32_t connection);
   void Ask(uint32_t neighbour, NeighbourAction action);
   bool AdvanceNeighbours();
   void TellOthers(const NeighbourNotice& notice);
+
+  // ---- autoconf_handler.cc: RFC 4862, RFC 4861 6.3 ----
+  bool Speaks() const { return config.worker == Steering::kSpeaker; }
+  void BeginAutoconf();
+  DropReason InputRouterAdvert(RxPacket& p, const wire::IcmpMessage& message, uint16_t interface);
+  void TakeLinkValues(const wire::RouterAdvert& advert, uint16_t interface);
+  void TakePrefix(const wire::NdpPrefix& prefix, uint16_t interface);
+  bool TakeAddress(const wire::NdpPrefix& prefix, uint16_t interface);
+  // What becomes of a notice, here and at the shards that are told.
+  void Apply(const NeighbourNotice& notice);
+  void ApplyAddress(const NeighbourNotice& notice);
+  void ApplyAndTell(const NeighbourNotice& notice);
+  // Somebody speaks of `entry`, which is tentative or a duplicate.
+  DropReason OnTentativeAsked(LocalAddresses::Entry& entry, const wire::NeighborSolicit& solicit,
+                              const RxPacket& p);
+  DropReason OnTentativeClaimed(LocalAddresses::Entry& entry);
+  void BeginDetection(LocalAddresses::Entry& entry, Instant at);
+  void FailAddress(LocalAddresses::Entry& entry);
+  void AddressIsOurs(LocalAddresses::Entry& entry);
+  void TellAddress(const LocalAddresses::Entry& entry);
+  void EndConnectionsFrom(const wire::IpAddress& local);
+  void SendDuplicateProbe(const LocalAddresses::Entry& entry);
+  void SendRouterSolicit(uint16_t interface);
+  // A next hop that was a router is none any more, or does not answer: what goes through it goes elsewhere,
+  // where there is another on that interface.
+  void RerouteFrom(uint16_t interface, const wire::IpAddress& router);
+  void OnNeighbourFailed(uint32_t neighbour);
+  void AdvanceAddresses();
+  bool AdvanceAutoconf();
+  void ScheduleAutoconf();
+  void Report(LinkEvent::Kind kind, uint16_t interface, const wire::IpAddress& address);
+  uint16_t MtuOf(uint16_t interface, bool ipv6) const {
+    const uint16_t learned = ipv6 ? links[interface].mtu : 0;
+    return learned != 0 ? learned : interface_config(interface).mtu;
+  }
+  // What routers said of the hop limit goes to connections that begin; a configured one goes before.
+  void SetHopLimit(Slot& slot);
+  Duration RandomDelay() { return Duration::Nanos(random.Between(0, kMaxSolicitDelay.nanos())); }
 
   // ---- icmp_handler.cc ----
   DropReason InputIcmp(RxPacket& p, uint16_t interface);
@@ -351,8 +390,9 @@ struct Shard::Impl {
   void WriteNetwork(ControlFrame& frame, const wire::IpAddress& src, const wire::IpAddress& dst,
                     uint8_t protocol, size_t payload, uint8_t hop_limit);
   void WriteLink(ControlFrame& frame, const wire::MacAddress& dst, uint16_t ether_type) const;
-  // Where to send for `destination`: an entry of the neighbour table, or kNoSlot (counted).
-  uint32_t NeighbourTowards(const wire::IpAddress& destination);
+  // Where to send for `destination` from our address `local`: an entry of the neighbour table, or kNoSlot
+  // (counted).
+  uint32_t NeighbourTowards(const wire::IpAddress& destination, const wire::IpAddress& local);
   // Hands a frame over to its next hop: to the queue, or to wait for the link address.
   void SendVia(uint32_t neighbour, uint32_t frame);
   void SendReady(uint32_t frame);
@@ -425,6 +465,10 @@ struct Shard::Impl {
   BufferChain released;
   std::vector<NeighbourNotice> notices;
   std::vector<ForeignFrame> foreign;
+  std::vector<LinkAutoconf> links;  // by interface
+  std::vector<LinkEvent> link_events;
+  Instant autoconf_due = Instant::Never();
+  Prng random;
   TokenBucket icmp_limit{Duration::Millis(10), 50};
   tcp::ChallengeLimit challenges;
   ShardCounters counters;

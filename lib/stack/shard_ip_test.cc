@@ -50,12 +50,12 @@ TEST_F(ShardIpTest, WhoAsksForUsIsKnown) {
   Give(Arp(wire::ArpOperation::kRequest, kPeer4, kPeerMac, Ip("10.77.0.1"), wire::MacAddress::Broadcast()));
   Take();
   Give(EchoRequest(kPeer4));
-  const std::vector<SentFrame> sent = Take();
-  ASSERT_EQ(sent.size(),
-            2u);  // the answer at once; and since nobody confirmed the address, a question to it alone
+  EXPECT_EQ(TakeOne().icmp.type, wire::kIcmpEchoReply);
+  // Nobody confirmed the address, and nobody does: in the end there is a question to it alone.
+  const std::vector<SentFrame> sent = Advance(Duration::Millis(5'100));
+  ASSERT_EQ(sent.size(), 1u);
   EXPECT_EQ(sent[0].arp.target_ip, kPeer4);
   EXPECT_EQ(sent[0].ethernet.dst, kPeerMac);
-  EXPECT_EQ(sent[1].icmp.type, wire::kIcmpEchoReply);
   // A host that cannot be on this link makes no entry.
   const uint32_t before = shard().usage().neighbours;
   Give(Arp(wire::ArpOperation::kRequest, Ip("192.0.2.1"), kPeerMac, Ip("10.77.0.1"),
@@ -128,9 +128,9 @@ TEST_F(ShardIpTest, AnEstablishedConnectionOutlivesASilentNeighbour) {
   uint32_t isn = 0;
   const TestFlow flow;
   const ConnHandle handle = Accept(flow, &isn);
-  Advance(Duration::Seconds(31));  // reachable runs out; probes go unanswered
-  Advance(Duration::Seconds(5));
+  Advance(Duration::Seconds(36));  // reachable runs out
   SendText(handle, "are you there");
+  Advance(Duration::Seconds(9));  // five of delay; probes go unanswered
   size_t segments = 0;
   for (const SentFrame& f : Advance(Duration::Seconds(10)))
     segments += f.protocol == wire::kProtocolTcp ? 1 : 0;
@@ -149,21 +149,45 @@ TEST_F(ShardIpTest, AnEstablishedConnectionOutlivesASilentNeighbour) {
   EXPECT_EQ(sent[0].payload, Text("are you there"));
 }
 
-TEST_F(ShardIpTest, ProbesANeighbourInUseBeforeItExpires) {
+// RFC 4861 7.3: the next that is sent after its time goes out, and only if nothing comes back it is asked.
+TEST_F(ShardIpTest, ProbesANeighbourOfWhomNothingIsHeard) {
   Start();
   Listen();
   uint32_t isn = 0;
   const ConnHandle handle = Accept(TestFlow(), &isn);
+  EXPECT_EQ(Advance(Duration::Seconds(31)).size(), 0u);
   SendText(handle, "x");
-  Take();
-  GiveTcp({}, wire::kAck, 1001, isn + 2);
-  const std::vector<SentFrame> sent = Advance(Duration::Millis(30'100));
+  EXPECT_EQ(TakeOne().payload, Text("x"));
+  const std::vector<SentFrame> sent = Advance(Duration::Millis(5'100));
   const auto probe =
       std::find_if(sent.begin(), sent.end(), [](const SentFrame& f) { return f.protocol == 0; });
   ASSERT_NE(probe, sent.end());
   EXPECT_EQ(probe->ethernet.dst, kPeerMac);
   Give(ArpReply(kPeer4, kPeerMac));
+  GiveTcp({}, wire::kAck, 1001, isn + 2);
   EXPECT_EQ(Advance(Duration::Seconds(5)).size(), 0u);
+}
+
+// RFC 4861 7.3.1: what TCP achieves says as much as an answer, in either direction.
+TEST_F(ShardIpTest, ProgressOfAConnectionSparesTheQuestion) {
+  Start();
+  Listen();
+  uint32_t isn = 0;
+  const ConnHandle handle = Accept(TestFlow(), &isn);
+  Advance(Duration::Seconds(31));
+  for (uint32_t i = 0; i < 2; ++i) {
+    SendText(handle, "x");
+    EXPECT_EQ(TakeOne().payload, Text("x"));
+    GiveTcp({}, wire::kAck, 1001, isn + 2 + i);
+  }
+  EXPECT_EQ(Advance(Duration::Seconds(29)).size(), 0u) << "as if it had answered";
+  Advance(Duration::Seconds(2));
+  for (uint32_t i = 0; i < 2; ++i) {
+    GiveTcp({}, wire::kAck | wire::kPsh, 1001 + i, isn + 3, Text("y"));
+    Advance(Duration::Millis(50));
+  }
+  EXPECT_EQ(ReceiveText(handle), "yy");
+  EXPECT_EQ(Advance(Duration::Seconds(29)).size(), 0u);
 }
 
 TEST_F(ShardIpTest, AnswersNeighbourSolicitation) {

@@ -11,6 +11,7 @@
 #include "wire/endian.h"
 #include "wire/ethernet.h"
 #include "wire/flow_key.h"
+#include "wire/icmpv6.h"
 #include "wire/ip_protocol.h"
 #include "wire/ipv6.h"
 
@@ -25,6 +26,8 @@ namespace tern::stack {
 class Steering {
  public:
   static constexpr uint32_t kTableMask = 127;
+  // The worker whose shard configures IPv6 addresses for all; it gets what concerns that.
+  static constexpr uint16_t kSpeaker = 0;
 
   Steering(std::span<const uint8_t> rss_key, uint16_t worker_count)
       : toeplitz_(rss_key), workers_(worker_count == 0 ? 1 : worker_count) {}
@@ -47,7 +50,8 @@ class Steering {
   // 128). TCP goes to the owner of its tuple, an ICMP error to the owner of the tuple that it quotes,
   // fragments to the worker that their addresses alone choose, as RSS has it: all of a packet meet there, and
   // once whole it goes on to its owner. Everything else, and whatever does not parse, stays with `here`, who
-  // counts it: ARP and neighbour discovery (what they teach is told to all), echo requests.
+  // counts it: ARP and neighbour discovery (what they teach is told to all), echo requests. What configures
+  // IPv6 addresses goes to kSpeaker.
   uint16_t OwnerOfFrame(std::span<const uint8_t> frame, uint16_t here) const {
     if (workers_ == 1 || frame.size() < wire::kEthernetHeader) return here;
     size_t offset = wire::kEthernetHeader;
@@ -112,10 +116,26 @@ class Steering {
       return OwnerOfAddresses<16>(packet.data() + 8);
     }
     if (packet[6] == wire::kProtocolTcp) return OwnerOfTuple<16>(packet.data() + 8, l4, direction);
+    if (packet[6] == wire::kProtocolIcmpv6 && direction == Direction::kReceived &&
+        ConcernsAutoconf(packet, l4[0])) {
+      return kSpeaker;
+    }
     // RFC 4443 2.1: types below 128 are errors.
     const bool error = packet[6] == wire::kProtocolIcmpv6 && l4[0] < 128;
     if (!error || direction == Direction::kQuoted) return here;
     return OwnerOfIpv6(packet.subspan(kHeader + 8), here, Direction::kQuoted);
+  }
+
+  // Router advertisements, and what may tell of duplicate addresses: questions from nowhere, and answers to
+  // all (RFC 4862 5.4).
+  static bool ConcernsAutoconf(std::span<const uint8_t> packet, uint8_t type) {
+    constexpr size_t kSource = 8;
+    constexpr size_t kDestination = 24;
+    if (type == wire::kIcmpv6RouterAdvert) return true;
+    if (type == wire::kIcmpv6NeighborSolicit) {
+      return wire::IpAddress::LoadV6(packet.data() + kSource).IsUnspecified();
+    }
+    return type == wire::kIcmpv6NeighborAdvert && packet[kDestination] == 0xff;
   }
 
   Toeplitz toeplitz_;

@@ -131,7 +131,7 @@ DropReason Shard::Impl::RefuseSegment(const RxPacket& p, DropReason why) {
     reset.flags = wire::kRst | wire::kAck;
     reset.ack = segment.seq + segment.SequenceLength();
   }
-  const uint32_t neighbour = NeighbourTowards(p.key.remote);
+  const uint32_t neighbour = NeighbourTowards(p.key.remote, p.key.local);
   if (neighbour != kNoSlot) SendTcpControl(p.key, neighbour, reset);
   return why;
 }

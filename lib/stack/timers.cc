@@ -17,6 +17,7 @@ bool Shard::Impl::AdvanceTimers() {
   more = ExpireFragments() || more;
   more = AdvanceDeferred() || more;
   more = AdvanceRaises() || more;
+  more = AdvanceAutoconf() || more;
   return AdvanceNeighbours() || more;
 }
 
@@ -63,7 +64,7 @@ Instant Shard::Impl::NextDeadline() const {
   }
   return std::min({wheel.NextExpiry(), half_open.NextDeadline(), time_wait.NextDeadline(now),
                    deferrals.NextExpiry(), raises.NextExpiry(), neighbours.NextDeadline(),
-                   reassembly.NextDeadline()});
+                   reassembly.NextDeadline(), autoconf_due});
 }
 
 }  // namespace tern::stack

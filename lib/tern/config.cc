@@ -135,6 +135,14 @@ void ConfigTable::AddBool(std::string name, bool* value, std::string help) {
   state_->keys.back().kind = ConfigKind::kBool;
 }
 
+void ConfigTable::AddBool(std::string name, std::function<bool&()> value, std::string help) {
+  Add({.name = std::move(name),
+       .default_text = value() ? "true" : "false",
+       .help = std::move(help),
+       .set = [value = std::move(value)](std::string_view text) { return SetBool(&value(), text); }});
+  state_->keys.back().kind = ConfigKind::kBool;
+}
+
 void ConfigTable::AddString(std::string name, std::string* value, std::string placeholder, std::string help) {
   Add({.name = std::move(name),
        .placeholder = std::move(placeholder),

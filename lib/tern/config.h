@@ -38,6 +38,8 @@ class TERN_EXPORT ConfigTable {
 
   // `--name`, `--noname` and `--name=false` as flags.
   void AddBool(std::string name, bool* value, std::string help);
+  // For a value that may move until it is set.
+  void AddBool(std::string name, std::function<bool&()> value, std::string help);
   void AddString(std::string name, std::string* value, std::string placeholder, std::string help);
   // Given several times as a flag, or as an array in TOML. Flags replace what the file said.
   void AddList(std::string name, std::vector<std::string>* values, std::string placeholder, std::string help);

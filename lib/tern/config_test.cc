@@ -224,6 +224,8 @@ mtu = 9000
 [[interface]]
 device = "loopback"
 pool = "10.78.0.0/16"
+autoconf = true
+dad_transmits = 3
 )",
                                               "a.toml");
   ASSERT_TRUE(status.ok()) << status;
@@ -232,6 +234,11 @@ pool = "10.78.0.0/16"
   EXPECT_EQ(options.interfaces[0].addresses.size(), 2u);
   EXPECT_EQ(options.interfaces[0].mtu, 9'000);
   EXPECT_EQ(options.interfaces[1].pools, std::vector<std::string>{"10.78.0.0/16"});
+  EXPECT_FALSE(options.interfaces[0].autoconf);
+  EXPECT_EQ(options.interfaces[0].dad_transmits, 1);
+  EXPECT_TRUE(options.interfaces[1].autoconf);
+  EXPECT_EQ(options.interfaces[1].dad_transmits, 3);
+  EXPECT_FALSE(options.interfaces[1].dad_configured);
   EXPECT_EQ(options.gateways, std::vector<std::string>{"10.77.0.254"});
   EXPECT_EQ(options.lcores, (std::vector<int>{2, 3}));
   EXPECT_EQ(options.send_buffer, 1u << 20);
@@ -270,6 +277,9 @@ TEST(Config, AWrongValueOfTheStackNamesItsLine) {
             "a.toml:2: mtu = \"600\": expected 1280 to 9000 octets, or 0 for the device's own");
   EXPECT_EQ(error("mtu = \"wide\"\n"),
             "a.toml:1: mtu = \"wide\": expected 1280 to 9000 octets, or 0 for the device's own");
+  EXPECT_EQ(error("dad_transmits = 11\n"),
+            "a.toml:1: dad_transmits = \"11\": expected 0 (never) to 10 times");
+  EXPECT_EQ(error("autoconf = true\ndad_configured = true\n"), "");
   EXPECT_EQ(error("vlan = 4095\n"), "a.toml:1: vlan = \"4095\": expected 1 to 4094, or 0 for none");
   EXPECT_EQ(error("address = \"10.77.0.1/24\"\ngateway = \"10.77.0.2\"\nmtu = 1280\nvlan = 1\nmac = "
                   "\"02:00:00:00:00:01\"\nroute = [\"default via 10.77.0.3\", \"10.0.0.0/8 dev 0\"]\n"),

@@ -79,6 +79,11 @@ absl::Status CheckVlan(uint64_t id) {
   return id <= kMaxVlan ? absl::OkStatus() : Expected("1 to 4094, or 0 for none");
 }
 
+absl::Status CheckDadTransmits(uint64_t times) {
+  // More only puts off what nobody is going to answer any more.
+  return times <= 10 ? absl::OkStatus() : Expected("0 (never) to 10 times");
+}
+
 absl::Status CheckLcores(const std::vector<int>& cpus) {
   if (cpus.size() > kMostLcores) return Expected(absl::StrCat("at most ", kMostLcores, " CPUs"));
   std::vector<int> sorted = cpus;

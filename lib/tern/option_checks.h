@@ -25,6 +25,7 @@ absl::Status CheckRoute(std::string_view text);
 absl::StatusOr<wire::MacAddress> CheckMac(std::string_view text);
 absl::Status CheckMtu(uint64_t octets);
 absl::Status CheckVlan(uint64_t id);
+absl::Status CheckDadTransmits(uint64_t times);
 // CPUs for workers, each named once.
 absl::Status CheckLcores(const std::vector<int>& cpus);
 

@@ -48,6 +48,12 @@ absl::Status AddInterface(const InterfaceOptions& options, stack::ShardConfig& s
   }
   if (absl::Status s = CheckMtu(options.mtu); !s.ok()) return Bad("mtu", absl::StrCat(options.mtu), s);
   if (absl::Status s = CheckVlan(options.vlan); !s.ok()) return Bad("vlan", absl::StrCat(options.vlan), s);
+  if (absl::Status s = CheckDadTransmits(options.dad_transmits); !s.ok()) {
+    return Bad("dad_transmits", absl::StrCat(options.dad_transmits), s);
+  }
+  interface.autoconf = {.on = options.autoconf,
+                        .dad_transmits = static_cast<uint8_t>(options.dad_transmits),
+                        .dad_configured = options.dad_configured};
   if (!options.mac.empty()) {
     const absl::StatusOr<wire::MacAddress> mac = CheckMac(options.mac);
     if (!mac.ok()) return Bad("mac", options.mac, mac.status());
@@ -132,6 +138,39 @@ absl::Status SetTcp(const Options& options, tcp::TcpConfig& tcp) {
   return absl::OkStatus();
 }
 
+// What people are told of a link.
+void LogLinkEvent(const Options& options, const stack::LinkEvent& event) {
+  using Kind = stack::LinkEvent::Kind;
+  LogLevel level = LogLevel::kInfo;
+  const char* said = "";
+  switch (event.kind) {
+    case Kind::kAddressFormed:
+      said = "is an address of ours from now on, by a router's prefix";
+      break;
+    case Kind::kAddressGone:
+      level = LogLevel::kWarning;
+      said = "is no address of ours any more: no router renewed its prefix in time";
+      break;
+    case Kind::kAddressDuplicate:
+      level = LogLevel::kError;
+      said = "is not used: another host on the link has it (give this one another mac or address)";
+      break;
+    case Kind::kRouterFound:
+      said = "is a router";
+      break;
+    case Kind::kRouterGone:
+      level = LogLevel::kWarning;
+      said = "is no router any more";
+      break;
+    case Kind::kRouterFailed:
+      level = LogLevel::kWarning;
+      said = "is a router that does not answer: the next one is used, if there is one";
+      break;
+  }
+  options.log(level, absl::StrCat(options.interfaces[event.interface].device, ": ", event.address.ToString(),
+                                  " ", said));
+}
+
 }  // namespace
 
 absl::Status TranslateOptions(const Options& options, runtime::StackConfig* config) {
@@ -171,6 +210,9 @@ absl::Status TranslateOptions(const Options& options, runtime::StackConfig* conf
   config->idle = static_cast<runtime::IdlePolicy>(options.idle);
   config->idle_spin = Duration::Nanos(options.idle_spin.count());
   config->seed = options.seed;
+  if (options.log) {
+    config->on_link_event = [options](const stack::LinkEvent& event) { LogLinkEvent(options, event); };
+  }
   return absl::OkStatus();
 }
 

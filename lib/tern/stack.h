@@ -35,6 +35,16 @@ struct InterfaceOptions {
   std::string mac;    // "02:00:00:00:00:01"; empty: the device's own
   uint16_t mtu = 0;   // octets of the largest IP packet, 1280..9000; 0: the device's own
   uint16_t vlan = 0;  // 802.1Q id; 0: untagged
+  // IPv6 addresses come by themselves (RFC 4862): a link-local one, and one of each /64 that a router on the
+  // link announces, all made with the station's address (EUI-64). Such routers are default routers where no
+  // gateway is given. The log says which addresses there are. IPv4 is not concerned.
+  bool autoconf = false;
+  // DupAddrDetectTransmits: how often the link is asked, a second apart, whether somebody has such an address
+  // already. One that somebody has is not used, and the log says so. 0: nobody is asked.
+  uint16_t dad_transmits = 1;
+  // `addresses` are used at once, and whoever claims one is counted; with this, those of IPv6 are asked for
+  // first, with or without `autoconf`: they answer a second later, or never.
+  bool dad_configured = false;
   // Puts a bad network between stack and device: "loss=1%,delay=10ms,seed=7"; empty: none.
   std::string impairment;
 };

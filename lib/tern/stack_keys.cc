@@ -35,10 +35,11 @@ void AddTexts(ConfigTable& table, ConfigTable::Custom key, InterfaceOf interface
 }
 
 void AddNumber(ConfigTable& table, std::string name, std::string help, InterfaceOf interface,
-               uint16_t InterfaceOptions::*field, absl::Status (*check)(uint64_t)) {
+               uint16_t InterfaceOptions::*field, absl::Status (*check)(uint64_t),
+               std::string default_text = "0") {
   table.Add({.name = std::move(name),
              .placeholder = "N",
-             .default_text = "0",
+             .default_text = std::move(default_text),
              .help = std::move(help),
              .set = [interface = std::move(interface), field, check](std::string_view text) {
                const absl::StatusOr<uint64_t> number = ParseSize(text);
@@ -75,6 +76,15 @@ void AddInterfaceKeys(ConfigTable& table, const InterfaceOf& interface) {
           {.name = "mac", .placeholder = "MAC", .help = "station address; the device's own if not given"},
           interface, &InterfaceOptions::mac,
           [](std::string_view text) { return text.empty() ? absl::OkStatus() : CheckMac(text).status(); });
+  table.AddBool(
+      "autoconf", [interface]() -> bool& { return interface().autoconf; },
+      "IPv6 addresses and the way out from routers on the link (RFC 4862); --address may be left out");
+  AddNumber(table, "dad_transmits",
+            "times the link is asked whether somebody has an IPv6 address before it is used; 0: never",
+            interface, &InterfaceOptions::dad_transmits, &CheckDadTransmits, "1");
+  table.AddBool(
+      "dad_configured", [interface]() -> bool& { return interface().dad_configured; },
+      "ask for the IPv6 addresses of --address, too, which then answer a second later");
   AddNumber(table, "mtu", "octets of the largest IP packet, 1280 to 9000; 0: the device's own", interface,
             &InterfaceOptions::mtu, &CheckMtu);
   AddNumber(table, "vlan", "802.1Q id of all frames; 0: untagged", interface, &InterfaceOptions::vlan,

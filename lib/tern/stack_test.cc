@@ -27,6 +27,37 @@ TEST(TranslateOptions, ACpuIsNamedOnce) {
             "lcores \"3,0,3\": expected each CPU once: one worker runs on each");
 }
 
+TEST(TranslateOptions, AutoconfIsPassedOnAndItsEventsReachTheLog) {
+  Options options;
+  std::vector<std::string> lines;
+  options.interfaces.push_back(
+      {.device = "memory", .addresses = {}, .pools = {}, .autoconf = true, .dad_transmits = 2});
+  options.log = [&](LogLevel level, std::string_view line) {
+    lines.push_back(std::to_string(static_cast<int>(level)) + " " + std::string(line));
+  };
+  runtime::StackConfig config;
+  ASSERT_TRUE(TranslateOptions(options, &config).ok());
+  EXPECT_TRUE(config.shard.interfaces[0].autoconf.on);
+  EXPECT_EQ(config.shard.interfaces[0].autoconf.dad_transmits, 2);
+  EXPECT_FALSE(config.shard.interfaces[0].autoconf.dad_configured);
+  using Kind = stack::LinkEvent::Kind;
+  const wire::IpAddress address = *wire::IpAddress::Parse("fd77::7");
+  for (const Kind kind : {Kind::kAddressFormed, Kind::kAddressGone, Kind::kAddressDuplicate,
+                          Kind::kRouterFound, Kind::kRouterGone, Kind::kRouterFailed}) {
+    config.on_link_event({.kind = kind, .interface = 0, .address = address});
+  }
+  ASSERT_EQ(lines.size(), 6u);
+  EXPECT_EQ(lines[0], "1 memory: fd77::7 is an address of ours from now on, by a router's prefix");
+  EXPECT_EQ(lines[2],
+            "3 memory: fd77::7 is not used: another host on the link has it (give this one another mac or "
+            "address)");
+  EXPECT_EQ(lines[5],
+            "2 memory: fd77::7 is a router that does not answer: the next one is used, if there is one");
+  options.interfaces[0].dad_transmits = 11;
+  EXPECT_EQ(TranslateOptions(options, &config).message(),
+            "dad_transmits \"11\": expected 0 (never) to 10 times");
+}
+
 std::unique_ptr<Stack> OpenOn(std::unique_ptr<Device> device, const std::string& address, int workers) {
   Options options;
   options.interfaces.push_back({.device = "memory", .addresses = {address}, .pools = {}});

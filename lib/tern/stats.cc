@@ -68,7 +68,10 @@ constexpr auto kCounters = std::to_array<Field>({&WorkerStats::busy_cycles,
                                                  &WorkerStats::closed,
                                                  &WorkerStats::resets_sent,
                                                  &WorkerStats::resets_received,
-                                                 &WorkerStats::events});
+                                                 &WorkerStats::events,
+                                                 &WorkerStats::router_adverts,
+                                                 &WorkerStats::prefixes_ignored,
+                                                 &WorkerStats::duplicate_addresses});
 // and what is there now.
 constexpr auto kGauges = std::to_array<Field>(
     {&WorkerStats::deferred, &WorkerStats::sources, &WorkerStats::connections, &WorkerStats::half_open,
@@ -130,6 +133,9 @@ WorkerStats MakeStats(const runtime::WorkerSnapshot& s) {
   stats.resets_sent = s.shard.resets_sent;
   stats.resets_received = s.shard.resets_received;
   stats.events = s.events;
+  stats.router_adverts = s.shard.router_adverts;
+  stats.prefixes_ignored = s.shard.prefixes_ignored;
+  stats.duplicate_addresses = s.shard.duplicate_addresses;
   stats.connections = s.usage.connections;
   stats.half_open = s.usage.half_open;
   stats.deferred = s.usage.deferred;

@@ -60,6 +60,11 @@ struct TERN_EXPORT WorkerStats {
   uint64_t resets_received = 0;
   uint64_t events = 0;  // given to handlers
 
+  // IPv6 autoconfiguration.
+  uint64_t router_adverts = 0;       // routers' words that were believed
+  uint64_t prefixes_ignored = 0;     // prefixes in them that were not, or found no room
+  uint64_t duplicate_addresses = 0;  // of ours, that another host on the link has: they are not used
+
   // In use at this moment.
   uint64_t connections = 0;
   uint64_t half_open = 0;

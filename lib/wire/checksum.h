@@ -65,7 +65,8 @@ constexpr uint64_t AddCarry(uint64_t a, uint64_t b) {
   return a + (a < b ? 1 : 0);
 }
 
-// Adds 32 bytes. GCC takes two instructions and a register for what the carry flag does in one; clang finds it.
+// Adds 32 bytes. GCC takes two instructions and a register for what the carry flag does in one; clang finds
+// it.
 inline uint64_t AddBlock(uint64_t sum, const uint8_t* p) {
 #if defined(__x86_64__) && !defined(__clang__) && !defined(__SANITIZE_ADDRESS__)
   struct Block {

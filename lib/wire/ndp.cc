@@ -10,11 +10,13 @@ enum OptionType : uint8_t {
   kTargetLinkAddress = 2,
   kPrefixInformation = 3,
   kMtu = 5,
+  kNonce = 14,
 };
 constexpr size_t kOptionUnit = 8;       // options are counted in these
 constexpr size_t kLinkAddressSize = 8;  // type, length, six bytes
 constexpr size_t kPrefixSize = 32;
 constexpr size_t kMtuSize = 8;
+constexpr size_t kNonceSize = 8;  // type, length, six bytes
 
 // What the body of each message holds before its options; the second word of the message is in
 // IcmpMessage::rest.
@@ -108,6 +110,9 @@ ParseError ParseNeighborSolicit(const IcmpMessage& message, const NdpContext& co
   if (out.target.IsMulticast() || out.target.IsV4()) return ParseError::kBadField;
   error = ForEachOption(message.body.subspan(kNeighborFixed), [&](std::span<const uint8_t> option) {
     TakeLinkAddress(option, kSourceLinkAddress, out.source_mac);
+    if (option[0] == kNonce && option.size() == kNonceSize && !out.nonce) {
+      out.nonce = uint64_t{LoadBe16(&option[2])} << 32 | LoadBe32(&option[4]);
+    }
   });
   if (error != ParseError::kNone) return error;
   // RFC 4861 7.1.1: who has no address yet asks only the solicited-node group, and names no link address.
@@ -166,8 +171,14 @@ ParseError ParseRouterAdvert(const IcmpMessage& message, const NdpContext& conte
 size_t WriteNeighborSolicit(const NeighborSolicit& value, const IpAddress& src, const IpAddress& dst,
                             uint8_t* out) {
   value.target.StoreV6(out + kIcmpHeader);
-  const uint8_t* end =
-      WriteLinkAddress(kSourceLinkAddress, value.source_mac, out + kIcmpHeader + kNeighborFixed);
+  uint8_t* end = WriteLinkAddress(kSourceLinkAddress, value.source_mac, out + kIcmpHeader + kNeighborFixed);
+  if (value.nonce) {
+    end[0] = kNonce;
+    end[1] = kNonceSize / kOptionUnit;
+    StoreBe16(end + 2, static_cast<uint16_t>(*value.nonce >> 32));
+    StoreBe32(end + 4, static_cast<uint32_t>(*value.nonce));
+    end += kNonceSize;
+  }
   return Finish(kIcmpv6NeighborSolicit, 0, src, dst, out, end);
 }
 

@@ -27,6 +27,9 @@ inline constexpr uint8_t kNdpHopLimit = 255;
 struct NeighborSolicit {
   IpAddress target;
   std::optional<MacAddress> source_mac;  // absent in duplicate address detection
+  // RFC 7527 4, RFC 3971 5.3.2: tells a question of our own that came back from somebody else's. The low 48
+  // bits; others' nonces may be longer, and are then not seen.
+  std::optional<uint64_t> nonce;
 };
 
 struct NeighborAdvert {

@@ -96,6 +96,18 @@ TEST(NeighborSolicit, Options) {
   EXPECT_FALSE(value.source_mac.has_value());  // the target's, not the source's
 }
 
+TEST(NeighborSolicit, NonceRoundTripsBesideTheLinkAddress) {
+  const NeighborSolicit sent{.target = kOurs, .source_mac = kMac, .nonce = 0x0102030405ff};
+  Received received = Sent(WriteNeighborSolicit, sent, kTheirs, kOurs.SolicitedNode());
+  EXPECT_EQ(received.bytes.size(), 24u + 8 + 8);
+  NeighborSolicit value;
+  ASSERT_EQ(ParseNeighborSolicit(received.message(), received.context, value), ParseError::kNone);
+  EXPECT_EQ(value.source_mac, kMac);
+  EXPECT_EQ(value.nonce, 0x0102030405ffu);
+  received.bytes[33] = 2;  // longer than the packet
+  EXPECT_EQ(ParseNeighborSolicit(received.message(), received.context, value), ParseError::kBadOption);
+}
+
 TEST(NeighborAdvert, RoundTripsWithEachFlag) {
   for (unsigned mask = 0; mask < 8; ++mask) {
     const NeighborAdvert sent{.target = kTheirs,

@@ -11,6 +11,7 @@
 #include "stack/shard.h"
 #include "wire/checksum.h"
 #include "wire/ethernet.h"
+#include "wire/icmpv6.h"
 #include "wire/ipv4.h"
 #include "wire/ipv6.h"
 #include "wire/tcp.h"
@@ -94,6 +95,7 @@ class Harness {
     stack::InterfaceConfig interface;
     interface.mac = kOurMac;
     interface.addresses = {{.prefix = {kOurs4, 24}}, {.prefix = {kOurs6, 64}}};
+    interface.autoconf = {.on = (bits & 64) != 0, .dad_configured = (bits & 128) != 0};
     config.interfaces.push_back(interface);
     config.max_connections = 6;
     config.max_half_open = 4;
@@ -125,6 +127,10 @@ class Harness {
         Application();
         break;
       case 4: {
+        if (op >= 192) {
+          Deliver(Discovery());
+          break;
+        }
         const auto raw = in_.Take(in_.U16() % 1'600);
         Deliver(std::vector<uint8_t>(raw.begin(), raw.end()));
         break;
@@ -191,6 +197,44 @@ class Harness {
                       frame.data() + 14);
     }
     frame.insert(frame.end(), body.begin(), body.end());
+    return frame;
+  }
+
+  // Neighbour discovery that gets past hop limit and checksum; what it says is up to the bytes.
+  std::vector<uint8_t> Discovery() {
+    constexpr auto kTypes = std::to_array<uint8_t>({wire::kIcmpv6RouterAdvert, wire::kIcmpv6RouterAdvert,
+                                                    wire::kIcmpv6NeighborSolicit, wire::kIcmpv6NeighborAdvert,
+                                                    wire::kIcmpv6RouterSolicit, wire::kIcmpv6Redirect});
+    const uint8_t shape = in_.U8();
+    const wire::IpAddress ours = wire::IpAddress::LinkLocalFor(kOurMac);
+    const auto sources = std::to_array({wire::IpAddress::LinkLocalFor(kPeerMac), kPeer6, wire::IpAddress(),
+                                        *wire::IpAddress::Parse("fe80::7")});
+    const auto targets = std::to_array({wire::IpAddress::AllNodes(), ours, kOurs6, ours.SolicitedNode()});
+    const wire::IpAddress src = sources[shape / 8 % 4];
+    const wire::IpAddress dst = targets[shape / 32 % 4];
+    std::vector<uint8_t> message(8, 0);
+    message[0] = kTypes[shape % 8 % kTypes.size()];
+    for (size_t i = 4; i < 8; ++i) message[i] = in_.U8();
+    if (message[0] == wire::kIcmpv6NeighborSolicit || message[0] == wire::kIcmpv6NeighborAdvert) {
+      const auto& about = (message[7] & 1) != 0 ? ours.bytes() : src.bytes();
+      message.insert(message.end(), about.begin(), about.end());
+    }
+    const auto rest = in_.Take(in_.U8());
+    message.insert(message.end(), rest.begin(), rest.end());
+    const uint16_t sum = wire::TransportChecksum(src, dst, wire::kProtocolIcmpv6, message);
+    wire::StoreBe16(message.data() + 2, sum);
+    std::vector<uint8_t> frame(14 + wire::kIpv6Header);
+    wire::WriteEthernet({.dst = dst.IsMulticast() ? wire::MacAddress::ForMulticast(dst) : kOurMac,
+                         .src = kPeerMac,
+                         .ether_type = wire::kEtherTypeIpv6},
+                        frame.data());
+    wire::WriteIpv6({.src = src,
+                     .dst = dst,
+                     .payload_length = static_cast<uint16_t>(message.size()),
+                     .hop_limit = 255,
+                     .protocol = wire::kProtocolIcmpv6},
+                    frame.data() + 14);
+    frame.insert(frame.end(), message.begin(), message.end());
     return frame;
   }
 
