@@ -81,7 +81,8 @@ def address_from_router(lab):
     speaker.stop()
     said = server.stop()
     drops = said.get("drops", {})
-    check(not any(name.startswith("ndp_") for name in drops), "drops:", drops)
+    # The kernel asks after its own addresses, too.
+    check(not any(name.startswith("ndp_") and name != "ndp_not_ours" for name in drops), "drops:", drops)
 
 
 @case(waits=True)
