@@ -1,6 +1,7 @@
 // The services and the clients' loads against each other: two stacks of this process, joined by a loopback
 // cable.
 #include <gtest/gtest.h>
+#include <signal.h>
 
 #include <atomic>
 #include <chrono>
@@ -13,6 +14,8 @@
 
 #include "apps/bulk/bulk_load.h"
 #include "apps/echo/echo_load.h"
+#include "apps/pattern.h"
+#include "apps/server.h"
 #include "apps/services.h"
 #include "drivers_glue/eal.h"
 #include "tern/stack.h"
@@ -23,15 +26,26 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-// Answers with the right number of octets, one of which is wrong.
+// Answers with the right number of octets; in each piece that has it, the one at `wrong` is damaged.
 class WrongEcho : public Handler {
+ public:
+  explicit WrongEcho(size_t wrong) : wrong_(wrong) {}
+
+ private:
   void OnReadable(Connection conn) override {
     Payload data = conn.Receive();
-    if (!data.empty()) (*data.begin())[0] ^= std::byte{1};
+    if (!data.empty() && (*data.begin()).size() > wrong_) (*data.begin())[wrong_] ^= std::byte{1};
     conn.Send(std::move(data));
     if (conn.AtEnd()) conn.Close();
   }
+  const size_t wrong_;
 };
+HandlerFactory WrongAt(size_t wrong) {
+  return [wrong](Worker&) { return std::make_unique<WrongEcho>(wrong); };
+}
+
+// Accepts, and reads nothing.
+class Deaf : public Handler {};
 
 class EndToEnd : public testing::Test {
  protected:
@@ -240,7 +254,7 @@ TEST_F(EndToEnd, DaytimeSaysALineAndClosesFirst) {
 }
 
 TEST_F(EndToEnd, AWrongOctetIsAFailure) {
-  Serve(7, [](Worker&) { return std::make_unique<WrongEcho>(); });
+  Serve(7, WrongAt(0));
   const EchoLoadOptions options{.remote = *Endpoint::Parse("10.79.0.1:7"), .connections = 3};
   Run<EchoLoad>(options, [](const LoadResult&) { return false; });
   EXPECT_EQ(result_.failed.value(), 3u);
@@ -259,7 +273,106 @@ TEST_F(EndToEnd, TransfersThatAreCutShortAreFailures) {
       .server = *Address::Parse("10.79.0.1"), .direction = Direction::kUp, .octets = uint64_t{1} << 50};
   Run<BulkLoad>(options, [](const LoadResult& result) { return result.octets_out.value() > 1'000'000; });
   EXPECT_EQ(result_.failed.value(), 1u);
+  EXPECT_EQ(result_.failures["cut short: the run ended before all octets had gone"], 1u);
   EXPECT_EQ(board_.Sum(&ServiceCounters::sink_mismatched), 0u);
+}
+
+TEST_F(EndToEnd, AWrongOctetInTheMiddleOfAStreamIsAFailure) {
+  Serve(7, WrongAt(20));
+  const BulkLoadOptions options{
+      .server = *Address::Parse("10.79.0.1"), .direction = Direction::kEcho, .octets = 1'000};
+  Run<BulkLoad>(options, [](const LoadResult&) { return false; });
+  EXPECT_EQ(result_.failures["an octet of the stream is wrong"], 1u);
+}
+
+// Connects until somebody answers, sends `text` and ends its stream.
+class Sender : public Handler, public Task {
+ public:
+  Sender(Endpoint remote, std::string text, std::atomic<bool>* done)
+      : remote_(remote), text_(std::move(text)), done_(done) {}
+  void OnStart(Worker& worker) override { Connect(worker); }
+  bool OnPoll(Worker& worker) override {
+    if (std::exchange(again_, false)) Connect(worker);
+    return false;
+  }
+
+ private:
+  void Connect(Worker& worker) {
+    if (worker.Connect({.remote = remote_}, this) != ConnectStatus::kOk) again_ = true;
+  }
+  void OnConnected(Connection conn) override {
+    conn.Send(text_);
+    conn.ShutdownWrite();
+  }
+  void OnReadable(Connection conn) override {
+    if (conn.AtEnd()) conn.Close();
+  }
+  void OnClosed(Connection, CloseReason reason) override {
+    (reason == CloseReason::kGraceful ? *done_ : again_) = true;
+  }
+
+  const Endpoint remote_;
+  const std::string text_;
+  std::atomic<bool>* const done_;
+  bool again_ = false;
+};
+
+TEST_F(EndToEnd, TheServerSaysWhichStreamWasWrong) {
+  EXPECT_TRUE(server_->Stop().clean());
+  server_.reset();  // whose end of the cable the program takes
+  const std::string lcore = std::to_string(GetEalFacts().lcores[0]);
+  const std::vector<const char*> words = {
+      "tern-test", "server",       "--device",    "loopback,pair=end_to_end",
+      "--address", "10.79.0.1/24", "--hugepages", "off",
+      "--lcores",  lcore.c_str(),  "--sink",      "9"};
+  const ProgramText program{.name = "tern-test", .summary = "", .roles = {{.name = "server"}}};
+  std::vector<uint8_t> octets(100);
+  FillPattern(0, 0, octets);
+  octets[50] ^= 1;
+  std::atomic<bool> done = false;
+  ASSERT_TRUE(client_
+                  ->AddTask([&](Worker&) -> std::unique_ptr<Task> {
+                    return std::make_unique<Sender>(*Endpoint::Parse("10.79.0.1:9"),
+                                                    std::string(octets.begin(), octets.end()), &done);
+                  })
+                  .ok());
+  testing::internal::CaptureStdout();
+  testing::internal::CaptureStderr();
+  int status = -1;
+  std::thread server([&] {
+    status = ServerMain(program, program.roles[0], {}, static_cast<int>(words.size()), words.data());
+  });
+  EXPECT_TRUE(client_->Start().ok());
+  WaitFor([&] { return done.load(); });
+  if (done) pthread_kill(server.native_handle(), SIGTERM);  // as from outside, but for no other thread
+  server.join();
+  testing::internal::GetCapturedStdout();
+  const std::string said = testing::internal::GetCapturedStderr();
+  EXPECT_EQ(status, kWrong);
+  EXPECT_NE(said.find("octet 50 of 100 is not the pattern's"), std::string::npos) << said;
+  EXPECT_NE(said.find("1 discard stream(s) had a wrong octet"), std::string::npos) << said;
+}
+
+// At a thousand million requests a second all that may be outstanding are so within one turn of the worker.
+TEST_F(EndToEnd, RequestsThatCannotBeSentAreAFailure) {
+  Serve(7, [](Worker&) { return std::make_unique<Deaf>(); });
+  const EchoLoadOptions options{
+      .remote = *Endpoint::Parse("10.79.0.1:7"), .connections = 1, .size = 1, .rate = 1'000'000'000};
+  EchoLoad* load = nullptr;
+  ASSERT_TRUE(client_
+                  ->AddTask([&](Worker& worker) -> std::unique_ptr<Task> {
+                    auto made = std::make_unique<EchoLoad>(worker, &result_, &options);
+                    load = made.get();
+                    return made;
+                  })
+                  .ok());
+  ASSERT_TRUE(server_->Start().ok());
+  ASSERT_TRUE(client_->Start().ok());
+  WaitFor([&] { return result_.octets_out.value() > 0; });
+  ASSERT_TRUE(client_->RunOn(0, [&](Worker&) { load->BeginStop(); }).ok());
+  ASSERT_TRUE(client_->RunOn(0, [&](Worker&) { load->Abandon(); }).ok());
+  EXPECT_EQ(result_.failures["requests fell due that could not be sent"], 1u);
+  EXPECT_EQ(result_.failures["not through in time"], 1u);
 }
 
 }  // namespace

@@ -124,7 +124,7 @@ void Load::Abandon() {
     Abandoned(*stream);
     const bool opening = stream->phase == Stream::Phase::kOpening;
     if (opening) --opening_;
-    Fail(*stream, opening ? "could not connect: no answer" : "not through in time");
+    Fail(*stream, opening ? "no answer to the attempt to connect" : "not through in time");
   }
 }
 

@@ -5,7 +5,10 @@
 #include <string>
 #include <vector>
 
+#include "apps/bulk/client.h"
+#include "apps/echo/client.h"
 #include "apps/server.h"
+#include "apps/session.h"
 
 namespace tern::apps {
 namespace {
@@ -97,11 +100,56 @@ TEST(Options, WhatIsMissingIsNamedWithTheFix) {
   ParseServer(&options, {});
   EXPECT_NE(CheckCommon(options.common).message().find("--device is missing"), absl::string_view::npos);
   ParseServer(&options, {"--device", "tap:t0"});
-  EXPECT_NE(CheckCommon(options.common).message().find("--address is missing for tap:t0"),
-            absl::string_view::npos);
+  EXPECT_EQ(CheckCommon(options.common).message(),
+            "--address is missing for tap:t0: give tern an address of its own, for example --address "
+            "10.77.0.1/24, or let it take IPv6 addresses from routers by --autoconf");
   ParseServer(&options, {"--device", "tap:t0", "--autoconf"});
   EXPECT_TRUE(options.common.stack.interfaces[0].autoconf);
   EXPECT_TRUE(CheckCommon(options.common).ok());
+}
+
+// What a program says before it touches anything.
+std::string Refusal(std::vector<const char*> arguments,
+                    int (*role)(const ProgramText&, const RoleText&, int, const char* const*)) {
+  arguments.insert(arguments.begin(),
+                   {"tern-test", "role", "--device", "tap:t0", "--address", "10.77.0.1/24"});
+  const Outcome outcome = Capture([&] {
+    return role(kProgram, kProgram.roles[0], static_cast<int>(arguments.size()), arguments.data());
+  });
+  EXPECT_EQ(outcome.status, kBadUsage);
+  return outcome.err.substr(0, outcome.err.find('\n'));
+}
+
+int Server(const ProgramText& program, const RoleText& role, int argc, const char* const* argv) {
+  return ServerMain(program, role, {}, argc, argv);
+}
+
+TEST(Options, WhatARoleNeedsIsAskedFor) {
+  EXPECT_EQ(Refusal({}, Server), "tern-test: no service is on: give --port, --sink, --source or --daytime");
+  EXPECT_EQ(Refusal({}, EchoClientMain),
+            "tern-test: --connect is missing: the server's address and port, as 10.77.0.1:7");
+  EXPECT_EQ(Refusal({"--connect", "10.77.0.2:7", "--duration", "0s"}, EchoClientMain),
+            "tern-test: --duration must be longer than 0s");
+  EXPECT_EQ(Refusal({}, BulkClientMain),
+            "tern-test: --connect is missing: the server's address, as 10.77.0.1");
+  EXPECT_EQ(Refusal({"--connect", "10.77.0.2", "--sink", "0"}, BulkClientMain),
+            "tern-test: the port that --direction needs is 0: give --sink, --source or --port");
+  EXPECT_EQ(Refusal({"--connect", "10.77.0.2:9"}, BulkClientMain),
+            "tern-test: flag --connect: connect = \"10.77.0.2:9\": expected an address without a port (the "
+            "ports are --sink, --source and --port)");
+}
+
+TEST(Options, WhatIsLeftBehindIsSaidAtTheEnd) {
+  const auto said = [](const LeakReport& leaks) {
+    return Capture([&] {
+             PrintLeaks("tern-test", leaks);
+             return 0;
+           })
+        .err;
+  };
+  EXPECT_EQ(said({}), "");
+  EXPECT_EQ(said({.buffers = 3, .timers = 1}),
+            "tern-test: left behind: 3 buffers, 0 connections, 0 send records, 1 timers, 0 client buffers\n");
 }
 
 TEST(Options, BadValuesEndWithTwo) {
@@ -192,12 +240,26 @@ std::optional<std::string> Connect(const char* text, uint16_t default_port) {
   return endpoint.ToString();
 }
 
+std::string ConnectError(const char* text, uint16_t default_port) {
+  Endpoint endpoint;
+  ConfigTable table;
+  AddEndpoint(table, "connect", &endpoint, default_port, "");
+  const char* const arguments[] = {"x", "--connect", text};
+  return std::string(table.ParseFlags(3, arguments).message());
+}
+
 TEST(Options, Endpoints) {
   EXPECT_EQ(Connect("10.77.0.1:7", 0), "10.77.0.1:7");
   EXPECT_EQ(Connect("[fd77::1]:7", 0), "[fd77::1]:7");
   for (const char* wrong : {"10.77.0.1", "10.77.0.1:0", "10.77.0.1:65536", ":7", "fd77::1", "host:7", ""}) {
     EXPECT_EQ(Connect(wrong, 0), std::nullopt) << wrong;
   }
+  EXPECT_EQ(ConnectError("10.77.0.1", 0),
+            "flag --connect: connect = \"10.77.0.1\": expected an address and a port, as 10.77.0.1:7 or "
+            "[fd77::1]:7");
+  EXPECT_EQ(ConnectError("host", 9),
+            "flag --connect: connect = \"host\": expected an address with or without a port, as 10.77.0.1 or "
+            "[fd77::1]:9");
   EXPECT_EQ(Connect("10.77.0.1", 9), "10.77.0.1:9");
   EXPECT_EQ(Connect("fd77::1", 9), "[fd77::1]:9");
   EXPECT_EQ(Connect("[fd77::1]", 9), "[fd77::1]:9");

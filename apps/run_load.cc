@@ -75,7 +75,7 @@ void Runner::Tick(double seconds) {
   const uint64_t out = Sum(results_, &LoadResult::octets_out);
   const uint64_t open = Sum(results_, &LoadResult::opened) - Sum(results_, &LoadResult::finished);
   PrintError(plan_.program,
-             absl::StrFormat("%4.0f s  %d of %d connections  %s", seconds, open, plan_.streams,
+             absl::StrFormat("%4.0f s  %d of %d connections open  %s", seconds, open, plan_.streams,
                              plan_.progress(requests - last_requests_, in - last_in_, out - last_out_)));
   last_requests_ = requests;
   last_in_ = in;
@@ -148,7 +148,7 @@ int Runner::Finish(double seconds, const StackStats& stats) {
   report.Flag("ok", "all right", right);
   const bool written = PrintLastReport(plan_.program, report, common_.json);
   if (failed != 0) PrintError(plan_.program, absl::StrCat(failed, " failure(s), see above"));
-  if (!leaks.clean()) PrintError(plan_.program, LeakText(leaks));
+  PrintLeaks(plan_.program, leaks);
   return right && written ? kRight : kWrong;
 }
 

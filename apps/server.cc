@@ -176,7 +176,7 @@ int Server::Finish(double seconds) {
   report.Flag("ok", "all right", right);
   const bool written = PrintLastReport(program_, report, options_.common.json);
   if (mismatched != 0) PrintError(program_, absl::StrCat(mismatched, " discard stream(s) had a wrong octet"));
-  if (!leaks.clean()) PrintError(program_, LeakText(leaks));
+  PrintLeaks(program_, leaks);
   return right && written ? kRight : kWrong;
 }
 

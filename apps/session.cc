@@ -176,11 +176,12 @@ void AddLeakReport(Report& report, const LeakReport& leaks) {
   report.Count("timers", "timers", leaks.timers);
 }
 
-std::string LeakText(const LeakReport& leaks) {
-  if (leaks.clean()) return "";
-  return absl::StrFormat(
-      "left behind: %d buffers, %d connections, %d send records, %d timers, %d client buffers", leaks.buffers,
-      leaks.connections, leaks.send_records, leaks.timers, leaks.client_buffers);
+void PrintLeaks(std::string_view program, const LeakReport& leaks) {
+  if (leaks.clean()) return;
+  PrintError(program,
+             absl::StrFormat(
+                 "left behind: %d buffers, %d connections, %d send records, %d timers, %d client buffers",
+                 leaks.buffers, leaks.connections, leaks.send_records, leaks.timers, leaks.client_buffers));
 }
 
 bool PrintLine(std::string_view line) {

@@ -58,8 +58,8 @@ void AddImpairment(Report& report, std::string_view key_prefix, std::string_view
                    const ImpairmentStats& stats);
 // Section "leaks".
 void AddLeakReport(Report& report, const LeakReport& leaks);
-// What was left behind in words; empty when nothing was.
-std::string LeakText(const LeakReport& leaks);
+// What was left behind, in words on stderr; nothing when nothing was.
+void PrintLeaks(std::string_view program, const LeakReport& leaks);
 
 // On stdout, flushed, as text or as JSON. False when that, or anything before it on stdout, could not be
 // written.

@@ -2,8 +2,14 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <rte_config.h>
+#include <sched.h>
+#include <sys/mount.h>
+#include <unistd.h>
 
+#include <filesystem>
 #include <fstream>
+#include <thread>
 
 namespace tern {
 namespace {
@@ -56,14 +62,16 @@ TEST(DeviceSpec, ErrorsNameTheThingAndWhatWasExpected) {
   EXPECT_THAT(ParseError("af_paket:veth1"), AllOf(HasSubstr("af_paket"), HasSubstr("af_packet:veth1")));
   EXPECT_THAT(ParseError("af_packet"), HasSubstr("an interface"));
   EXPECT_THAT(ParseError("af_packet:"), HasSubstr("an interface"));
-  EXPECT_THAT(ParseError("tap:a-name-of-16-chr"), HasSubstr("at most 15"));
-  EXPECT_THAT(ParseError("pci:1:0"), HasSubstr("0000:01:00.0"));
-  EXPECT_THAT(ParseError("memif:/a,role"), HasSubstr("key=value"));
+  EXPECT_THAT(ParseError("tap:a-name-of-16-chr"),
+              HasSubstr("the interface name \"a-name-of-16-chr\" has 16 characters, at most 15 are"));
+  EXPECT_THAT(ParseError("pci:1:0"), HasSubstr("is not a PCI address; expected one like 0000:01:00.0"));
+  EXPECT_THAT(ParseError("memif:/a,role"), HasSubstr("expected ,key=value but found \"role\""));
   EXPECT_THAT(ParseError("memif:/a,,role=server"), HasSubstr("key=value"));
-  EXPECT_THAT(ParseError("memif:/a,role=server,role=client"), HasSubstr("twice"));
-  EXPECT_THAT(ParseError("loopback:x"), HasSubstr("loopback"));
-  EXPECT_THAT(ParseError("vhost:/" + std::string(200, 'a')), HasSubstr("at most 107"));
-  EXPECT_THAT(ParseError(""), HasSubstr("expected one of"));
+  EXPECT_THAT(ParseError("memif:/a,role=server,role=client"), HasSubstr("\"role\" is given twice"));
+  EXPECT_THAT(ParseError("loopback:x"), HasSubstr("nothing may follow \"loopback\" but ,key=value"));
+  EXPECT_THAT(ParseError("vhost:/" + std::string(200, 'a')),
+              HasSubstr("at most 107 are allowed: use a shorter one"));
+  EXPECT_THAT(ParseError(""), HasSubstr("unknown kind \"\"; expected one of"));
 }
 
 TEST(DeviceSpec, OwnArgumentsComeFirstAndGivenOnesReplaceThem) {
@@ -116,13 +124,55 @@ TEST(DeviceSpec, BuffersHoldAFrameOfTheMtu) {
 }
 
 TEST(DeviceSpec, CheckFindsWhatIsMissing) {
-  EXPECT_THAT(CheckError("af_packet:no-such-if"),
-              AllOf(HasSubstr("no-such-if"), HasSubstr("lo"), HasSubstr("ip ")));
+  EXPECT_THAT(CheckError("af_packet:no-such-if"), AllOf(HasSubstr("no-such-if"), HasSubstr("lo"),
+                                                        HasSubstr("name one of these, create it (ip ")));
   EXPECT_THAT(CheckError("vhost:/no-such-directory/s"),
-              AllOf(HasSubstr("/no-such-directory"), HasSubstr("create")));
-  EXPECT_THAT(CheckError("virtio_user:" + ::testing::TempDir() + "/no-such-socket"), HasSubstr("server=1"));
-  EXPECT_THAT(CheckError("pcap:/no-such-file"), HasSubstr("No such file"));
-  EXPECT_THAT(CheckError("pci:ffff:ff:1f.7"), HasSubstr("lspci"));
+              HasSubstr("the socket's directory /no-such-directory does not exist: create it"));
+  EXPECT_THAT(CheckError("virtio_user:" + ::testing::TempDir() + "/no-such-socket"),
+              HasSubstr("start the vhost side first, or add server=1"));
+  EXPECT_THAT(CheckError("pcap:/no-such-file"), HasSubstr("cannot read /no-such-file: No such file"));
+  EXPECT_THAT(CheckError("pci:ffff:ff:1f.7"), HasSubstr("no PCI device has this address"));
+}
+
+// Root may do anything, so it becomes somebody else for a moment.
+class AsNobody {
+ public:
+  AsNobody() { ok_ = getuid() != 0 || setresuid(65'534, 65'534, 0) == 0; }
+  ~AsNobody() {
+    if (getuid() == 65'534) EXPECT_EQ(setresuid(0, 0, 0), 0);
+  }
+  bool ok() const { return ok_; }
+
+ private:
+  bool ok_;
+};
+
+TEST(DeviceSpec, CheckFindsWhatIsNotAllowed) {
+  const AsNobody nobody;
+  ASSERT_TRUE(nobody.ok());
+  EXPECT_THAT(CheckError("af_packet:lo"),
+              HasSubstr("lacks cap_net_raw: run it as root, or give the program the capability"));
+  EXPECT_THAT(CheckError("vhost:/proc/s"),
+              HasSubstr("/proc is not writable for this user: choose another or change its mode"));
+}
+
+// Hides `directory` from the calling thread behind an empty one.
+bool Hide(const char* directory) {
+  return unshare(CLONE_NEWNS) == 0 && mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0 &&
+         mount("none", directory, "tmpfs", 0, nullptr) == 0;
+}
+
+TEST(DeviceSpec, CheckFindsWhatTheMachineLacks) {
+  if (geteuid() != 0) GTEST_SKIP() << "mounts of one's own are for root";
+  std::thread([] {
+    if (std::filesystem::exists("/dev/net/tun")) ASSERT_TRUE(Hide("/dev/net"));
+    EXPECT_THAT(CheckError("tap:t0"), HasSubstr("/dev/net/tun is missing or closed to this user"));
+  }).join();
+  if (!std::filesystem::is_directory(RTE_EAL_PMD_PATH)) return;  // a DPDK with its drivers inside
+  std::thread([] {
+    ASSERT_TRUE(Hide(RTE_EAL_PMD_PATH));
+    EXPECT_THAT(CheckError("tap:t0"), HasSubstr("DPDK's driver librte_net_tap.so is not in"));
+  }).join();
 }
 
 TEST(DeviceSpec, KernelMtuOfAMissingInterfaceIsZero) {

@@ -263,7 +263,9 @@ absl::Status EalStop() {
   const int result = rte_eal_cleanup();
   g_state = State::kStopped;
   RemoveOwnRuntimeDir();
-  if (result != 0) return absl::InternalError(absl::StrCat("rte_eal_cleanup: ", rte_strerror(-result)));
+  if (result != 0)
+    return absl::InternalError(
+        absl::StrCat("DPDK's EAL does not end well (rte_eal_cleanup: ", rte_strerror(-result), ")"));
   return absl::OkStatus();
 }
 

@@ -5,10 +5,15 @@
 #include <rte_lcore.h>
 
 #include <algorithm>
+#include <atomic>
+#include <cstdio>
+#include <cstdlib>
 #include <filesystem>
+#include <thread>
 
 #include "absl/strings/str_join.h"
 #include "drivers_glue/glue_env_for_test.h"
+#include "drivers_glue/open.h"
 
 namespace tern {
 namespace {
@@ -56,7 +61,7 @@ TEST(EalArguments, HugePagesOnIsAnErrorWithoutThem) {
   options.hugepages = HugepageMode::kOn;
   options.memory_mib = 600;
   EXPECT_THAT(Arguments(options, Host(512)),
-              AllOf(HasSubstr("512"), HasSubstr("600"), HasSubstr("vm.nr_hugepages")));
+              AllOf(HasSubstr("512"), HasSubstr("600 MiB are needed: free or add some (as root: sysctl")));
 }
 
 TEST(EalArguments, PciNeedsHugePagesAndListsItsDevices) {
@@ -64,7 +69,8 @@ TEST(EalArguments, PciNeedsHugePagesAndListsItsDevices) {
   options.pci = {"0000:01:00.0"};
   EXPECT_THAT(Arguments(options, Host(1024)),
               AllOf(HasSubstr("-a 0000:01:00.0"), Not(HasSubstr("--no-pci"))));
-  EXPECT_THAT(Arguments(options, Host(0)), AllOf(HasSubstr("0000:01:00.0"), HasSubstr("needs huge pages")));
+  EXPECT_THAT(Arguments(options, Host(0)), AllOf(HasSubstr("0000:01:00.0 needs huge pages"),
+                                                 HasSubstr("MiB are needed: add some (as root: sysctl")));
 }
 
 TEST(EalArguments, WorkersArePinnedAndTheMainThreadIsNot) {
@@ -72,7 +78,10 @@ TEST(EalArguments, WorkersArePinnedAndTheMainThreadIsNot) {
   options.lcores = {4, 0};
   EXPECT_THAT(Arguments(options, Host(0)), HasSubstr("--lcores 0@(0,1,4),1@4,2@0 --main-lcore 0"));
   options.lcores = {2};
-  EXPECT_THAT(Arguments(options, Host(0)), AllOf(HasSubstr("CPU 2"), HasSubstr("0,1,4")));
+  EXPECT_THAT(Arguments(options, Host(0)),
+              AllOf(HasSubstr("CPU 2"), HasSubstr("only 0,1,4: choose among these, or change its affinity")));
+  options.lcores.assign(RTE_MAX_LCORE, 0);
+  EXPECT_THAT(Arguments(options, Host(0)), HasSubstr("CPUs, but DPDK is built for at most"));
 }
 
 TEST(EalArguments, TheUsersOwnComeLast) {
@@ -87,13 +96,16 @@ TEST(Eal, StartsOnceAndSaysWhatDoesNotFit) {
   EXPECT_TRUE(EalStart(TestEalOptions()).ok());
   EalOptions other = TestEalOptions();
   other.hugepages = HugepageMode::kOn;
-  EXPECT_THAT(std::string(EalStart(other).message()), HasSubstr("once per process"));
+  EXPECT_THAT(std::string(EalStart(other).message()),
+              HasSubstr("the EAL already runs without huge pages: DPDK starts once"));
   other = TestEalOptions();
   other.pci = {"0000:01:00.0"};
-  EXPECT_THAT(std::string(EalStart(other).message()), HasSubstr("0000:01:00.0"));
+  EXPECT_THAT(std::string(EalStart(other).message()),
+              HasSubstr("0000:01:00.0: DPDK starts once per process, name every PCI device"));
   other = TestEalOptions();
   other.lcores = {4000};
-  EXPECT_THAT(std::string(EalStart(other).message()), HasSubstr("4000"));
+  EXPECT_THAT(std::string(EalStart(other).message()),
+              HasSubstr("lcores = 4000 was asked for: DPDK starts once per process, ask first time round"));
 }
 
 TEST(Eal, WorkersAreEalThreads) {
@@ -103,9 +115,65 @@ TEST(Eal, WorkersAreEalThreads) {
                   last, [](void*) { return static_cast<int>(rte_lcore_id()); }, nullptr)
                   .ok());
   EXPECT_EQ(EalJoin(last), static_cast<int>(last + 1));
-  EXPECT_FALSE(EalLaunch(
-                   last + 1, [](void*) { return 0; }, nullptr)
-                   .ok());
+  EXPECT_THAT(std::string(EalLaunch(
+                              last + 1, [](void*) { return 0; }, nullptr)
+                              .message()),
+              HasSubstr("workers; list more CPUs in lcores"));
+  static std::atomic<bool> end;
+  ASSERT_TRUE(EalLaunch(
+                  0,
+                  [](void*) {
+                    while (!end) std::this_thread::yield();
+                    return 0;
+                  },
+                  nullptr)
+                  .ok());
+  EXPECT_THAT(std::string(EalLaunch(
+                              0, [](void*) { return 0; }, nullptr)
+                              .message()),
+              HasSubstr("is busy: join what runs on it first"));
+  end = true;
+  EalJoin(0);
+}
+
+// What a process can say once: each in a process of its own, which runs this test alone.
+void SayAndExit(const absl::Status& status) {
+  std::fprintf(stderr, "said: %s\n", std::string(status.message()).c_str());
+  std::exit(0);
+}
+
+TEST(EalDeathTest, WhatDoesNotStartIsToldAndNotTriedAgain) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  EalOptions wrong = TestEalOptions();
+  wrong.extra = {"--no-such-argument"};
+  EXPECT_EXIT(SayAndExit(EalStart(wrong)), testing::ExitedWithCode(0), "said: DPDK's EAL does not start \\(");
+  EXPECT_EXIT(
+      {
+        EalStart(wrong).IgnoreError();
+        SayAndExit(EalStart(TestEalOptions()));
+      },
+      testing::ExitedWithCode(0), "can be tried only once: start a new process");
+}
+
+TEST(EalDeathTest, WhatWasStoppedDoesNotStartAgain) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  EXPECT_EXIT(
+      {
+        EalStart(TestEalOptions()).IgnoreError();
+        EalStop().IgnoreError();
+        SayAndExit(EalStart(TestEalOptions()));
+      },
+      testing::ExitedWithCode(0), "keep it running between stacks, call EalStop only at the end");
+}
+
+TEST(EalDeathTest, DevicesWantItFirst) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  for (const char* spec : {"loopback", "vdev:net_null0"}) {
+    DeviceOptions options;
+    options.spec = spec;
+    EXPECT_EXIT(SayAndExit(OpenDevice(options).status()), testing::ExitedWithCode(0),
+                "start the EAL \\(EalStart\\) before opening a device");
+  }
 }
 
 TEST(Eal, LeavesTheCallersAffinityAlone) {

@@ -2,7 +2,14 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <net/if.h>
+#include <sched.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
+#include <cstring>
+#include <thread>
 #include <vector>
 
 #include "drivers_glue/frames_for_test.h"
@@ -12,6 +19,7 @@
 namespace tern {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::HasSubstr;
 
 DeviceOptions Options(const char* spec) {
@@ -137,19 +145,52 @@ std::string ErrorOf(const DeviceOptions& options) {
 }
 
 TEST_F(EthdevTest, ErrorsNameTheThing) {
-  EXPECT_THAT(ErrorOf(Options("vdev:net_nosuch0")), HasSubstr("net_nosuch0"));
+  EXPECT_THAT(ErrorOf(Options("vdev:net_nosuch0")), HasSubstr("DPDK cannot create net_nosuch0"));
+  EXPECT_THAT(ErrorOf(Options("vdev:crypto_null0")), HasSubstr("no DPDK driver made a port of crypto_null0"));
   DeviceOptions options = Options("vdev:net_null6");
   options.queues = 5000;
-  EXPECT_THAT(ErrorOf(options), HasSubstr("queues = 5000"));
+  EXPECT_THAT(ErrorOf(options), AllOf(HasSubstr("queues = 5000"), HasSubstr(": use fewer workers on it")));
   options = Options("vdev:net_null6");
   options.mtu = 9001;
-  EXPECT_THAT(ErrorOf(options), HasSubstr("mtu = 9001"));
+  EXPECT_THAT(ErrorOf(options), HasSubstr("mtu = 9001, expected an MTU from 576 to 9000"));
   options = Options("vdev:net_null6");
   options.impairment = "loss=often";
   EXPECT_THAT(ErrorOf(options), HasSubstr("loss=often"));
   options = Options("vdev:net_null6");
   Open(options);
-  EXPECT_THAT(ErrorOf(options), HasSubstr("open already"));
+  EXPECT_THAT(ErrorOf(options), HasSubstr("is open already: close it, or choose another name"));
+}
+
+// Makes the calling thread's loopback interface one of a network of its own, with this MTU.
+bool OwnLoopback(int mtu) {
+  if (unshare(CLONE_NEWNET) != 0) return false;
+  const int fd = socket(AF_INET, SOCK_DGRAM, 0);
+  ifreq request{};
+  std::strcpy(request.ifr_name, "lo");
+  request.ifr_mtu = mtu;
+  const bool done = ioctl(fd, SIOCSIFMTU, &request) == 0;
+  close(fd);
+  return done;
+}
+
+TEST_F(EthdevTest, WhatTheKernelsInterfaceCannotIsSaid) {
+  bool allowed = false;
+  std::string above, narrow;
+  std::thread([&] {
+    allowed = OwnLoopback(1000);
+    if (!allowed) return;
+    DeviceOptions options = Options("af_packet:lo");
+    options.mtu = 1400;
+    above = ErrorOf(options);
+    // A ring whose frames are larger than the buffers that they are to go into.
+    narrow = ErrorOf(Options("vdev:net_af_packet77,iface=lo,framesz=8192,blocksz=8192,framecnt=64"));
+  }).join();
+  if (!allowed) GTEST_SKIP() << "a network of one's own is for root";
+  EXPECT_THAT(
+      above,
+      HasSubstr(
+          "is above the interface's 1000: lower it, or raise the interface's (ip link set lo mtu 1400"));
+  EXPECT_THAT(narrow, HasSubstr("the driver refuses to receive on queue 0"));
 }
 
 }  // namespace

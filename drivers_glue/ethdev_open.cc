@@ -61,7 +61,7 @@ absl::Status EthdevDevice::ChooseMtu(const DeviceOptions& options) {
   info_.mtu = options.mtu != 0 ? options.mtu : kernel_mtu != 0 ? std::min(kernel_mtu, kLargestMtu) : kUsual;
   if (info_.mtu < kLeast || info_.mtu > kLargestMtu) {
     return absl::InvalidArgumentError(absl::StrCat("device \"", spec_.text, "\": mtu = ", info_.mtu,
-                                                   ", expected ", kLeast, " to ", kLargestMtu));
+                                                   ", expected an MTU from ", kLeast, " to ", kLargestMtu));
   }
   if (kernel_mtu != 0 && info_.mtu > kernel_mtu) {
     return absl::InvalidArgumentError(absl::StrCat(
@@ -173,7 +173,8 @@ absl::Status EthdevDevice::SetUpQueue(uint16_t q) {
   const std::vector<int> before = OpenDescriptors();
   int result = rte_eth_rx_queue_setup(port_, q, rx_ring_, socket, &rx, queues_[q]->pool->mempool());
   if (result != 0)
-    return Error(absl::StatusCode::kInternal, absl::StrCat("rx queue ", q, " cannot be set up"), result);
+    return Error(absl::StatusCode::kInternal, absl::StrCat("the driver refuses to receive on queue ", q),
+                 result);
   // Some drivers open what they read from when the port is made, others queue by queue.
   const std::vector<int> fresh = NewReceiveDescriptors(before, OpenDescriptors());
   if (!fresh.empty()) {
@@ -184,7 +185,8 @@ absl::Status EthdevDevice::SetUpQueue(uint16_t q) {
   tx.offloads = conf_.txmode.offloads;
   result = rte_eth_tx_queue_setup(port_, q, tx_ring_, socket, &tx);
   if (result != 0)
-    return Error(absl::StatusCode::kInternal, absl::StrCat("tx queue ", q, " cannot be set up"), result);
+    return Error(absl::StatusCode::kInternal, absl::StrCat("the driver refuses to send from queue ", q),
+                 result);
   return absl::OkStatus();
 }
 

@@ -85,7 +85,7 @@ absl::Status ParseItem(std::string_view item, Impairment& out) {
   }
   if (key == "seed") {
     if (!absl::SimpleAtoi(absl::string_view(text.data(), text.size()), &out.seed))
-      return Problem(item, "a whole number");
+      return Problem(item, "a seed, as in seed=7");
     return absl::OkStatus();
   }
   return Problem(item,

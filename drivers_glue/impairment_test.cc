@@ -52,15 +52,16 @@ TEST(ParseImpairment, NothingIsNone) {
 }
 
 TEST(ParseImpairment, ErrorsNameTheItemAndWhatWasExpected) {
-  EXPECT_THAT(ErrorOf("loss"), HasSubstr("key=value"));
-  EXPECT_THAT(ErrorOf("los=1%"), HasSubstr("one of loss"));
-  EXPECT_THAT(ErrorOf("loss=101%"), HasSubstr("0% to 100%"));
+  EXPECT_THAT(ErrorOf("loss"), HasSubstr("expected key=value, as in loss=1%"));
+  EXPECT_THAT(ErrorOf("los=1%"), HasSubstr("one of loss, duplicate, reorder"));
+  EXPECT_THAT(ErrorOf("loss=101%"), HasSubstr("0% to 100%, or 0ppm to 1000000ppm"));
   EXPECT_THAT(ErrorOf("loss=1"), HasSubstr("loss=1"));
   EXPECT_THAT(ErrorOf("loss=-1%"), HasSubstr("loss=-1%"));
-  EXPECT_THAT(ErrorOf("delay=10"), HasSubstr("10ms"));
+  EXPECT_THAT(ErrorOf("delay=10"), HasSubstr("a time up to 3600s, as in 10ms"));
   EXPECT_THAT(ErrorOf("rate=0mbit"), HasSubstr("rate"));
-  EXPECT_THAT(ErrorOf("rate=9999gbit"), HasSubstr("1000gbit"));
-  EXPECT_THAT(ErrorOf("seed=x"), HasSubstr("whole number"));
+  EXPECT_THAT(ErrorOf("rate=9999gbit"), HasSubstr("a rate up to 1000gbit, as in 100mbit"));
+  EXPECT_THAT(ErrorOf("queue=many"), HasSubstr("0 to 1000000 frames"));
+  EXPECT_THAT(ErrorOf("seed=x"), HasSubstr("a seed, as in seed=7"));
   EXPECT_THAT(ErrorOf("loss=1%,,delay=1ms"), HasSubstr("key=value"));
 }
 

@@ -113,7 +113,8 @@ absl::StatusOr<std::unique_ptr<Device>> LoopbackDevice::Create(const DeviceSpec&
   if (!EalIsRunning())
     return absl::FailedPreconditionError("start the EAL (EalStart) before opening a device");
   if (options.queues == 0)
-    return absl::InvalidArgumentError("device \"loopback\": queues = 0, expected 1 or more");
+    return absl::InvalidArgumentError(
+        "device \"loopback\": queues = 0, expected 1 or more: give it a worker");
   std::unique_ptr<LoopbackDevice> device(new LoopbackDevice(std::move(wire), end, peer_end));
   device->info_.name = spec.text;
   device->info_.driver = "loopback";

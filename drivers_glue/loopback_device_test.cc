@@ -213,7 +213,8 @@ TEST_F(LoopbackTest, NamedEndsFindEachOtherAgainAndAgain) {
     EXPECT_TRUE((*a)->LinkUp());
     const absl::StatusOr<std::unique_ptr<Device>> c = OpenDevice(options);
     ASSERT_FALSE(c.ok());
-    EXPECT_THAT(std::string(c.status().message()), HasSubstr("both ends"));
+    EXPECT_THAT(std::string(c.status().message()),
+                HasSubstr("both ends of \"test\" are in use: close one, or choose another name"));
     Send(**a, 2, 1000);
     Send(**b, 3, 1000);
     ASSERT_EQ(ReceiveAll(**b).size(), 1u);
@@ -238,7 +239,18 @@ TEST_F(LoopbackTest, UnknownArgumentsAreErrors) {
   options.spec = "loopback,par=x";
   const absl::StatusOr<std::unique_ptr<Device>> device = OpenDevice(options);
   ASSERT_FALSE(device.ok());
-  EXPECT_THAT(std::string(device.status().message()), HasSubstr("pair=NAME"));
+  EXPECT_THAT(std::string(device.status().message()),
+              HasSubstr("unknown argument \"par\"; expected pair=NAME"));
+}
+
+TEST_F(LoopbackTest, QueuesThatCannotBeAreErrors) {
+  DeviceOptions options = Small();
+  options.queues = 0;
+  EXPECT_THAT(std::string(OpenDevice(options).status().message()),
+              HasSubstr("queues = 0, expected 1 or more"));
+  options.queues = 20'000;  // DPDK has names for some thousand rings
+  EXPECT_THAT(std::string(OpenDevice(options).status().message()),
+              HasSubstr("no memory for a loopback ring of 256 frames"));
 }
 
 }  // namespace

@@ -58,6 +58,41 @@ TEST_F(MbufPoolTest, BuffersComeEmptyWithTheirWholeRoom) {
   EXPECT_EQ(pool_->in_use(), 0u);
 }
 
+std::string CreateError(const MbufPool::Options& options) {
+  return std::string(MbufPool::Create(options).status().message());
+}
+
+TEST_F(MbufPoolTest, WhatCannotBeMadeIsSaidWithTheFix) {
+  MbufPool::Options options;
+  options.name = "pool_test_wide";
+  options.count = 300;
+  options.room = 70'000;
+  EXPECT_NE(CreateError(options).find("bytes was asked for, but an mbuf holds at most"), std::string::npos);
+  options.name = "pool_test_large";
+  options.count = 100'000'000;
+  options.room = 2048;
+  EXPECT_NE(CreateError(options).find("; lower buffers, or give more memory (memory_mib, huge pages)"),
+            std::string::npos)
+      << CreateError(options);
+}
+
+TEST_F(MbufPoolTest, PoolsAreNumberedAndTheNumbersEnd) {
+  std::vector<std::unique_ptr<MbufPool>> pools;
+  absl::Status status;
+  while (status.ok() && pools.size() <= MbufPool::kMaxPools) {
+    MbufPool::Options options;
+    options.name = "pool_test_n" + std::to_string(pools.size());
+    options.count = 1;
+    options.room = 64;
+    absl::StatusOr<std::unique_ptr<MbufPool>> made = MbufPool::Create(options);
+    status = made.status();
+    if (made.ok()) pools.push_back(*std::move(made));
+  }
+  EXPECT_NE(status.message().find("already, one for each queue of each device; open fewer"),
+            std::string::npos)
+      << status;
+}
+
 TEST_F(MbufPoolTest, AllOrNothingAtTheBudget) {
   std::vector<Buffer*> most(200);
   ASSERT_TRUE(pool_->Allocate(most));

@@ -71,16 +71,12 @@ absl::Status StartEal(const Options& options, const std::vector<unsigned>& cpus)
   return absl::OkStatus();
 }
 
-absl::StatusOr<std::vector<size_t>> ThreadsOn(const std::vector<unsigned>& cpus) {
+// REQUIRES: EalStart was asked for these CPUs, and gave no error: they are among its own.
+std::vector<size_t> ThreadsOn(const std::vector<unsigned>& cpus) {
   std::vector<size_t> threads;
   const std::vector<unsigned>& have = GetEalFacts().lcores;
   for (const unsigned cpu : cpus) {
-    const auto found = std::find(have.begin(), have.end(), cpu);
-    if (found == have.end()) {
-      return absl::FailedPreconditionError(
-          absl::StrCat("lcore ", cpu, " is not one that the first stack of this process was opened with"));
-    }
-    threads.push_back(static_cast<size_t>(found - have.begin()));
+    threads.push_back(static_cast<size_t>(std::find(have.begin(), have.end(), cpu) - have.begin()));
   }
   return threads;
 }
@@ -103,8 +99,7 @@ absl::StatusOr<std::unique_ptr<Stack>> Stack::Open(const Options& options) {
   if (absl::Status status = TranslateOptions(options, &config); !status.ok()) return status;
   const std::vector<unsigned> cpus = ChooseCpus(options);
   if (absl::Status status = StartEal(options, cpus); !status.ok()) return status;
-  absl::StatusOr<std::vector<size_t>> threads = ThreadsOn(cpus);
-  if (!threads.ok()) return threads.status();
+  const std::vector<size_t> threads = ThreadsOn(cpus);
 
   std::vector<std::unique_ptr<Device>> devices;
   for (const InterfaceOptions& interface : options.interfaces) {
@@ -113,7 +108,7 @@ absl::StatusOr<std::unique_ptr<Stack>> Stack::Open(const Options& options) {
     devices.push_back(*std::move(device));
   }
   absl::StatusOr<std::unique_ptr<runtime::StackCore>> core = runtime::StackCore::Create(
-      config, std::move(devices), std::make_unique<EalLauncher>(*std::move(threads)), HugeMemory());
+      config, std::move(devices), std::make_unique<EalLauncher>(threads), HugeMemory());
   if (!core.ok()) return core.status();
   return MakeStack(*std::move(core), options);
 }

@@ -85,7 +85,7 @@ bool BulkLoad::Take(Transfer& stream) {
   const bool unknown =
       stream.checker.verdict() == PatternChecker::Verdict::kUnknown && stream.checker.octets() >= 8;
   if (stream.checker.verdict() == PatternChecker::Verdict::kMismatch || unknown) {
-    Fail(stream, unknown ? "the source does not send the known pattern" : "a wrong octet came");
+    Fail(stream, unknown ? "the source does not send the known pattern" : "an octet of the stream is wrong");
     return false;
   }
   return true;

@@ -24,7 +24,8 @@ absl::Status Check(const BulkClientOptions& options) {
   if ((Uses(options.load, Direction::kUp) && options.load.sink_port == 0) ||
       (Uses(options.load, Direction::kDown) && options.load.source_port == 0) ||
       (Uses(options.load, Direction::kEcho) && options.load.echo_port == 0)) {
-    return absl::InvalidArgumentError("the port of this --direction is 0");
+    return absl::InvalidArgumentError(
+        "the port that --direction needs is 0: give --sink, --source or --port");
   }
   return absl::OkStatus();
 }

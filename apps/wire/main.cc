@@ -219,7 +219,7 @@ int RunWire(const WireOptions& options, const Impairment& ab, const Impairment& 
   report.Section("leaks", "Left behind");
   report.Count("total", "buffers", left);
   const bool written = PrintLastReport(program, report, options.json);
-  if (left != 0) PrintError(program, absl::StrCat("left behind: ", left, " buffers"));
+  PrintLeaks(program, {.buffers = left});
   status = EalStop();
   if (!status.ok()) PrintError(program, std::string(status.message()));
   return left == 0 && written && status.ok() ? kRight : kWrong;

@@ -413,6 +413,50 @@ TEST(StackCore, WantsAQueueForEachWorker) {
   const auto core = StackCore::Create(config, std::move(devices), PlainThreads(), HeapMemory());
   ASSERT_FALSE(core.ok());
   EXPECT_NE(core.status().message().find("memory:a has 1 queue(s)"), std::string::npos) << core.status();
+  EXPECT_NE(core.status().message().find("give fewer lcores"), std::string::npos) << core.status();
+}
+
+// The message of a stack that cannot be made: of `config`, with a device of two queues if `with_device`.
+std::string CreateError(const StackConfig& config, bool with_device = true,
+                        MemorySource& memory = HeapMemory()) {
+  MemoryPair pair = MakeMemoryPair(2);
+  std::vector<std::unique_ptr<Device>> devices;
+  if (with_device) devices.push_back(std::move(pair.a));
+  return std::string(
+      StackCore::Create(config, std::move(devices), PlainThreads(), memory).status().message());
+}
+
+class NoMemory final : public MemorySource {
+ public:
+  void* Allocate(size_t) override { return nullptr; }
+  void Free(void*, size_t) override {}
+};
+
+TEST(StackCore, WhatCannotBeAStackIsSaid) {
+  StackConfig config;
+  EXPECT_EQ(CreateError(config, /*with_device=*/false),
+            "a stack needs a device: give at least one interface");
+  EXPECT_EQ(CreateError(config), "as many devices as interfaces are needed");
+  config.shard.interfaces.push_back({});
+  config.workers = 0;
+  EXPECT_EQ(CreateError(config), "a stack needs a worker");
+  config.workers = 2;
+  NoMemory none;
+  EXPECT_EQ(CreateError(config, /*with_device=*/true, none),
+            "not enough memory for the rings between workers");
+}
+
+TEST(StackCore, RunsOnce) {
+  MemoryPair pair = MakeMemoryPair(1);
+  StackConfig config;
+  config.shard.interfaces.push_back({});
+  std::vector<std::unique_ptr<Device>> devices;
+  devices.push_back(std::move(pair.a));
+  const auto core = StackCore::Create(config, std::move(devices), PlainThreads(), HeapMemory()).value();
+  ASSERT_TRUE(core->Start().ok());
+  EXPECT_EQ(core->Start().message(), "the stack runs already");
+  core->Stop(Duration::Zero());
+  EXPECT_EQ(core->Start().message(), "the stack was stopped: open a new one");
 }
 
 TEST(WorkerLinks, WhatHappensToLinksIsTold) {

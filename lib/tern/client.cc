@@ -170,7 +170,8 @@ absl::StatusOr<ClientConnection> Client::Connect(const ConnectOptions& options) 
 }
 
 absl::StatusOr<ClientListener> Client::Listen(const ListenOptions& options) {
-  if (options.local.port == 0) return absl::InvalidArgumentError("cannot listen on port 0: give a port");
+  if (options.local.port == 0)
+    return absl::InvalidArgumentError("port 0 cannot be listened on: give one, 1 to 65535");
   const ClientListener id = ++impl_->last_listener;
   absl::Status status;
   for (uint16_t i = 0; i < impl_->core->worker_count() && status.ok(); ++i) {

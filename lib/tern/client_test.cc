@@ -198,9 +198,26 @@ TEST_F(ClientTest, LimitsAreErrors) {
   const ConnectOptions to = {.remote = Endpoint::Parse("10.77.0.1:9").value()};
   EXPECT_TRUE(client->Connect(to).ok());
   EXPECT_TRUE(client->Connect(to).ok());
-  EXPECT_EQ(client->Connect(to).status().code(), absl::StatusCode::kResourceExhausted);
-  EXPECT_FALSE(client_->NewClient({.chunks = 0}).ok());
-  EXPECT_FALSE(client->Listen({}).ok());
+  const absl::Status full = client->Connect(to).status();
+  EXPECT_EQ(full.code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(full.message(), "the client has as many connections as max_connections allows");
+  EXPECT_EQ(client_->NewClient({.chunks = 0}).status().message(), "a client's limits must not be zero");
+  EXPECT_EQ(client->Listen({}).status().message(), "port 0 cannot be listened on: give one, 1 to 65535");
+  EXPECT_TRUE(client->Listen({.local = {.address = {}, .port = 7}}).ok());
+  EXPECT_EQ(client->Listen({.local = {.address = {}, .port = 7}}).status().message(),
+            "cannot listen on 0.0.0.0:7: address in use");
+}
+
+// A worker that is busy with this very call takes nothing of what the client asks meanwhile.
+TEST_F(ClientTest, AWorkerThatDoesNotKeepUpIsAnError) {
+  auto client = client_->NewClient({.max_connections = 10'000}).value();
+  absl::Status status;
+  const auto ask = [&](Worker&) {
+    const ConnectOptions to = {.remote = Endpoint::Parse("10.77.0.1:9").value()};
+    for (int i = 0; i < 10'000 && status.ok(); ++i) status = client->Connect(to).status();
+  };
+  ASSERT_TRUE(client_->RunOn(0, ask).ok());
+  EXPECT_EQ(status.message(), "the worker has not kept up: Poll, and try again");
 }
 
 TEST_F(ClientTest, AClientMayGoWithDataUnread) {
@@ -234,7 +251,8 @@ TEST_F(ClientTest, AStackMayStopUnderItsClients) {
   ASSERT_GE(count, 1u);
   EXPECT_EQ(events[count - 1].kind, ClientEventKind::kClosed);
   EXPECT_EQ(client->Send(conn, std::array<std::byte, 1>{}).status, SendStatus::kNotOpen);
-  EXPECT_FALSE(client->Connect({.remote = Endpoint::Parse("10.77.0.1:7").value()}).ok());
+  EXPECT_EQ(client->Connect({.remote = Endpoint::Parse("10.77.0.1:7").value()}).status().message(),
+            "the stack is stopped");
   client->Close(conn);
 }
 

@@ -206,7 +206,7 @@ void ConfigTable::AddDouble(std::string name, double* value, double min, double 
        .set = [=](std::string_view text) {
          double number = 0;
          if (!absl::SimpleAtod(std::string(text), &number) || !(number >= min && number <= max)) {
-           return absl::InvalidArgumentError(absl::StrCat("a number, ", min, " to ", max));
+           return absl::InvalidArgumentError(absl::StrCat("a number from ", min, " to ", max));
          }
          *value = number;
          return absl::OkStatus();
@@ -333,8 +333,8 @@ absl::Status ConfigTable::ParseFlags(int argc, const char* const* argv,
   for (auto& [name, values] : flags.values) {
     State::Key& key = *state_->Find(name);
     if (values.size() > 1 && !key.custom.instead_of_twice.empty()) {
-      return absl::InvalidArgumentError(absl::StrCat("flag --", name, " is there ", values.size(),
-                                                     " times: ", key.custom.instead_of_twice));
+      return absl::InvalidArgumentError(absl::StrCat("flag --", name, " may be given once, not ",
+                                                     values.size(), " times: ", key.custom.instead_of_twice));
     }
     if (!key.custom.repeats) values.erase(values.begin(), values.end() - 1);
     if (absl::Status status = state_->Assign(key, values, "flag --" + name); !status.ok()) return status;

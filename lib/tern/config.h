@@ -120,7 +120,7 @@ void ConfigTable::AddChoice(std::string name, E* value, std::vector<std::pair<st
     if (meaning == *value) key.default_text = word;
   }
   key.set = [value, choices = std::move(choices),
-             expected = "one of " + key.placeholder](std::string_view text) {
+             expected = "one of the words " + key.placeholder](std::string_view text) {
     for (const auto& [word, meaning] : choices) {
       if (word != text) continue;
       *value = meaning;

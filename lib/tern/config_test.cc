@@ -96,9 +96,15 @@ TEST(Config, FlagErrorsNameFlagValueAndFix) {
   EXPECT_EQ(Error(s.Flags({"--max_connections=-5"})),
             "flag --max_connections: max_connections = \"-5\": expected a whole number, 1 to 1000");
   EXPECT_EQ(Error(s.Flags({"--idle", "never"})),
-            "flag --idle: idle = \"never\": expected one of adaptive|spin");
+            "flag --idle: idle = \"never\": expected one of the words adaptive|spin");
   EXPECT_EQ(Error(s.Flags({"--duration", "5"})),
             "flag --duration: duration = \"5\": expected a time with its unit, as 5s, 200ms, 50us or 1m30s");
+  EXPECT_EQ(Error(s.Flags({"--ratio", "1.5"})),
+            "flag --ratio: ratio = \"1.5\": expected a number from 0 to 1");
+  EXPECT_EQ(Error(s.Flags({"--verbose=maybe"})),
+            "flag --verbose: verbose = \"maybe\": expected true or false");
+  EXPECT_EQ(Error(s.Flags({"--bytes", "5 parsecs"})),
+            "flag --bytes: bytes = \"5 parsecs\": expected a size, as 1500, 64KiB, 1MiB or 2GB");
   EXPECT_EQ(Error(s.Flags({"--name"})), "--name: expected a value (NAME) behind it");
   EXPECT_EQ(Error(s.Flags({"stray"})), "\"stray\": expected a flag, as --name value");
 }
@@ -110,9 +116,9 @@ TEST(Config, FileErrorsNameFileAndLine) {
   EXPECT_EQ(Error(s.Toml("name = \"x\"\nmax_connections = 5000\n")),
             "a.toml:2: max_connections = \"5000\": expected a whole number, 1 to 1000");
   EXPECT_EQ(Error(s.Toml("max_connections = \"5\"\n")),
-            "a.toml:1: max_connections is a string: expected a whole number");
+            "a.toml:1: max_connections is written as a string: expected a whole number");
   EXPECT_EQ(Error(s.Toml("\n\naddress = [ \"a\", 7 ]\n")),
-            "a.toml:3: address is a whole number: expected a string or an array of them");
+            "a.toml:3: address is written as a whole number: expected a string or an array of them");
   EXPECT_EQ(Error(s.Toml("zzzzzzzzzz = 1")), "a.toml:1: unknown key \"zzzzzzzzzz\"");
   const std::string syntax = Error(s.Toml("name = \"x\"\nratio =\n"));
   EXPECT_EQ(syntax.substr(0, 9), "a.toml:2:") << syntax;
@@ -138,6 +144,9 @@ TEST(Config, OnlyAReadableRegularFileIsRead) {
   EXPECT_EQ(Error(s.Table().ParseFile("/nonexistent/a.toml")),
             "/nonexistent/a.toml: No such file or directory: expected a TOML file that you may read");
   EXPECT_EQ(Error(s.Flags({"--config", "/"})), "/: is a directory: expected a TOML file");
+  // A regular file by name, whose first page nobody has mapped.
+  EXPECT_EQ(Error(s.Table().ParseFile("/proc/self/mem")),
+            "/proc/self/mem: Input/output error: expected a TOML file that can be read");
 
   const std::string pipe = testing::TempDir() + "tern_config_pipe";
   ASSERT_EQ(mkfifo(pipe.c_str(), 0600), 0);
@@ -247,6 +256,10 @@ dad_transmits = 3
   EXPECT_FALSE(table.IsSet("seed"));
   EXPECT_EQ(Error(table.ParseToml("[[interface]]\ndevise = \"x\"\n", "b.toml")),
             "b.toml:2: unknown key \"devise\"; did you mean \"device\"?");
+  EXPECT_EQ(Error(table.ParseToml("interface = 1\n", "b.toml")),
+            "b.toml:1: interface is a whole number: expected tables, each begun by [[interface]]");
+  EXPECT_EQ(Error(table.ParseToml("send_buffer = \"4GiB\"\n", "b.toml")),
+            "b.toml:1: send_buffer = \"4GiB\": expected a size below 4GiB");
 }
 
 TEST(Config, AWrongValueOfTheStackNamesItsLine) {
@@ -291,10 +304,10 @@ TEST(Config, ASecondDeviceBelongsIntoAFile) {
   ConfigTable table;
   AddStackKeys(table, &options);
   const char* argv[] = {"program", "--device", "tap:x", "--address", "10.77.0.1/24", "--device=tap:y"};
-  EXPECT_EQ(
-      Error(table.ParseFlags(6, argv)),
-      "flag --device is there 2 times: flags describe one interface: give several as [[interface]] tables "
-      "of a file that --config names");
+  EXPECT_EQ(Error(table.ParseFlags(6, argv)),
+            "flag --device may be given once, not 2 times: flags describe one interface: give several as "
+            "[[interface]] tables "
+            "of a file that --config names");
   // Of other flags the last one counts, so that a script can add to a command.
   const char* again[] = {"program", "--device", "tap:x", "--mtu", "1500", "--mtu", "1400"};
   ASSERT_TRUE(table.ParseFlags(7, again).ok());
@@ -308,6 +321,9 @@ TEST(Config, ACpuIsNamedOnce) {
   const char* argv[] = {"program", "--lcores", "0,0"};
   EXPECT_EQ(Error(table.ParseFlags(3, argv)),
             "flag --lcores: lcores = \"0,0\": expected each CPU once, but 0 is there twice");
+  const char* words[] = {"program", "--lcores", "all"};
+  EXPECT_EQ(Error(table.ParseFlags(3, words)),
+            "flag --lcores: lcores = \"all\": expected a list of CPUs, as 0 or 0,2 or 1-3");
 }
 
 TEST(Values, Sizes) {

@@ -41,7 +41,7 @@ const char* KindName(const toml::node& node) {
   }
 }
 
-const char* Expected(ConfigKind kind) {
+const char* Wanted(ConfigKind kind) {
   switch (kind) {
     case ConfigKind::kBool:
       return "true or false";
@@ -76,8 +76,8 @@ std::optional<std::string> TextOf(const toml::node& node, ConfigKind kind) {
 }
 
 absl::Status WrongKind(const std::string& where, const ConfigTable::State::Key& key, const toml::node& node) {
-  return absl::InvalidArgumentError(absl::StrCat(where, ": ", key.custom.name, " is ", KindName(node),
-                                                 ": expected ", Expected(key.kind),
+  return absl::InvalidArgumentError(absl::StrCat(where, ": ", key.custom.name, " is written as ",
+                                                 KindName(node), ": expected ", Wanted(key.kind),
                                                  key.custom.repeats ? " or an array of them" : ""));
 }
 
@@ -154,7 +154,7 @@ absl::Status CannotRead(const std::string& path, std::string_view why, std::stri
 
 absl::StatusOr<std::string> ReadOpen(int fd, const std::string& path) {
   struct stat about {};
-  if (fstat(fd, &about) != 0) return CannotRead(path, std::strerror(errno), "a TOML file");
+  if (fstat(fd, &about) != 0) return CannotRead(path, std::strerror(errno), "a TOML file that can be read");
   if (S_ISDIR(about.st_mode)) return CannotRead(path, "is a directory", "a TOML file");
   if (!S_ISREG(about.st_mode)) return CannotRead(path, "is not a regular file", "a TOML file");
   std::string text;
@@ -162,7 +162,7 @@ absl::StatusOr<std::string> ReadOpen(int fd, const std::string& path) {
   while (true) {
     const ssize_t count = read(fd, piece.data(), piece.size());
     if (count < 0 && errno == EINTR) continue;
-    if (count < 0) return CannotRead(path, std::strerror(errno), "a TOML file");
+    if (count < 0) return CannotRead(path, std::strerror(errno), "a TOML file that can be read");
     if (count == 0) return text;
     text.append(piece.data(), static_cast<size_t>(count));
     if (text.size() > kLargestFile) return CannotRead(path, "is too large", "a TOML file of at most 1 MiB");

@@ -85,7 +85,7 @@ absl::Status CheckDadTransmits(uint64_t times) {
 }
 
 absl::Status CheckLcores(const std::vector<int>& cpus) {
-  if (cpus.size() > kMostLcores) return Expected(absl::StrCat("at most ", kMostLcores, " CPUs"));
+  if (cpus.size() > kMostLcores) return Expected(absl::StrCat("a list of at most ", kMostLcores, " CPUs"));
   std::vector<int> sorted = cpus;
   std::sort(sorted.begin(), sorted.end());
   if (std::adjacent_find(sorted.begin(), sorted.end()) != sorted.end()) {

@@ -96,8 +96,7 @@ absl::Status AddRoute(const std::string& text, stack::ShardConfig& shard) {
   if (words[0] != "default") destination = IpPrefix::Parse(words[0]);
   if (words[1] == "via") return AddVia("route", text, destination, words[2], shard);
   uint32_t interface = 0;
-  if (!absl::SimpleAtoi(words[2], &interface)) return Bad("route", text, "the number of an interface");
-  if (interface >= shard.interfaces.size()) {
+  if (!absl::SimpleAtoi(words[2], &interface) || interface >= shard.interfaces.size()) {
     return Bad("route", text, absl::StrCat("an interface below ", shard.interfaces.size()));
   }
   shard.routes.push_back({*destination, IpAddress(), static_cast<uint16_t>(interface)});
@@ -127,7 +126,7 @@ absl::Status SetTcp(const Options& options, tcp::TcpConfig& tcp) {
   tcp.send_buffer_max = options.send_buffer_max;
   // Beyond this the waits have grown to hours.
   if (options.synack_retries > 15)
-    return Bad("synack_retries", absl::StrCat(options.synack_retries), "0 to 15");
+    return Bad("synack_retries", absl::StrCat(options.synack_retries), "0 to 15 retries");
   tcp.synack_retries = static_cast<uint8_t>(options.synack_retries);
   tcp.nodelay = options.nodelay;
   tcp.path_mtu_discovery = options.path_mtu_discovery;
@@ -194,8 +193,8 @@ absl::Status TranslateOptions(const Options& options, runtime::StackConfig* conf
   }
   shard.closed_ports =
       options.closed_ports == ClosedPorts::kSilent ? stack::PortPolicy::kSilent : stack::PortPolicy::kRefuse;
-  if (options.ttl < 1 || options.ttl > 255) return Bad("ttl", absl::StrCat(options.ttl), "1 to 255");
-  if (options.dscp > 63) return Bad("dscp", absl::StrCat(options.dscp), "0 to 63");
+  if (options.ttl < 1 || options.ttl > 255) return Bad("ttl", absl::StrCat(options.ttl), "1 to 255 hops");
+  if (options.dscp > 63) return Bad("dscp", absl::StrCat(options.dscp), "a code point, 0 to 63");
   shard.ttl = static_cast<uint8_t>(options.ttl);
   shard.dscp = static_cast<uint8_t>(options.dscp);
   shard.syn_cookies = static_cast<stack::SynCookies>(options.syn_cookies);

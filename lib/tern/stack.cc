@@ -78,9 +78,8 @@ absl::Status Stack::Parts::ListenNow(const ListenOptions& listen, const HandlerF
       const uint64_t user =
           handler == nullptr ? 0 : HandlerDispatch::UserWord(worker, handler.get(), nullptr);
       if (user == 0) {
-        status =
-            absl::FailedPreconditionError(absl::StrCat("cannot listen on ", listen.local.ToString(),
-                                                       ": the factory gave no handler, or too many exist"));
+        status = absl::FailedPreconditionError(absl::StrCat("no handler for ", listen.local.ToString(),
+                                                            ": the factory gave none, or too many exist"));
         return;
       }
       status = ListenOn(worker, listen, user, &opened[done]);
@@ -132,7 +131,8 @@ Stack::Stack(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {
 Stack::~Stack() { Stop(StopMode::kAbort); }
 
 absl::Status Stack::Listen(const ListenOptions& options, HandlerFactory factory) {
-  if (options.local.port == 0) return absl::InvalidArgumentError("cannot listen on port 0: give a port");
+  if (options.local.port == 0)
+    return absl::InvalidArgumentError("port 0 cannot be listened on: give one, 1 to 65535");
   if (running()) return parts_->ListenNow(options, factory);
   if (parts_->stopped) return absl::FailedPreconditionError("the stack is stopped");
   parts_->listens.push_back({options, std::move(factory)});
@@ -228,7 +228,8 @@ StackStats Stack::Stats() {
 
 absl::Status Stack::RunOn(int worker, const std::function<void(Worker&)>& fn) {
   if (worker < 0 || worker >= worker_count()) {
-    return absl::InvalidArgumentError(absl::StrCat("worker ", worker, ": there are ", worker_count()));
+    return absl::InvalidArgumentError(
+        absl::StrCat("there is no worker ", worker, ": the stack has ", worker_count(), ", numbered from 0"));
   }
   if (!running()) return absl::FailedPreconditionError("the stack does not run");
   const auto call = [&](runtime::Worker&) { fn(*parts_->faces[static_cast<size_t>(worker)]); };

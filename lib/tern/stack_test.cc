@@ -58,6 +58,43 @@ TEST(TranslateOptions, AutoconfIsPassedOnAndItsEventsReachTheLog) {
             "dad_transmits \"11\": expected 0 (never) to 10 times");
 }
 
+// What is wrong with options that are right but for `change`.
+template <typename F>
+std::string OptionsError(F change) {
+  Options options;
+  options.interfaces.push_back({.device = "memory", .addresses = {"10.77.0.1/24"}, .pools = {}});
+  change(options);
+  runtime::StackConfig config;
+  return std::string(TranslateOptions(options, &config).message());
+}
+
+TEST(TranslateOptions, WhatIsWrongIsNamedWithItsValue) {
+  EXPECT_EQ(OptionsError([](Options&) {}), "");
+  EXPECT_EQ(OptionsError([](Options& o) { o.interfaces.clear(); }),
+            "no device: give one, as af_packet:veth1 or pci:0000:01:00.0");
+  EXPECT_EQ(OptionsError([](Options& o) { o.interfaces[0].device = ""; }),
+            "an interface without a device: give one, as af_packet:veth1");
+  EXPECT_EQ(OptionsError([](Options& o) { o.gateways = {"10.78.0.1"}; }),
+            "gateway \"10.78.0.1\": expected a gateway inside the prefix of one of the addresses: check the "
+            "prefix lengths");
+  EXPECT_EQ(OptionsError([](Options& o) { o.routes = {"10.0.0.0/8 dev 1"}; }),
+            "route \"10.0.0.0/8 dev 1\": expected an interface below 1");
+  EXPECT_EQ(OptionsError([](Options& o) { o.congestion = "vegas"; }),
+            "congestion \"vegas\": expected cubic or newreno");
+  EXPECT_EQ(OptionsError([](Options& o) { o.send_buffer = 100; }),
+            "send_buffer \"100\": expected 4 KiB to 1 GiB");
+  EXPECT_EQ(OptionsError([](Options& o) { o.receive_buffer_max = 1'073'741'825; }),
+            "receive_buffer_max \"1073741825\": expected at most 1 GiB");
+  EXPECT_EQ(OptionsError([](Options& o) { o.synack_retries = 16; }),
+            "synack_retries \"16\": expected 0 to 15 retries");
+  EXPECT_EQ(OptionsError([](Options& o) { o.max_connections = 0; }),
+            "max_connections \"0\": expected 1 to 16777216");
+  EXPECT_EQ(OptionsError([](Options& o) { o.ttl = 256; }), "ttl \"256\": expected 1 to 255 hops");
+  EXPECT_EQ(OptionsError([](Options& o) { o.dscp = 64; }), "dscp \"64\": expected a code point, 0 to 63");
+  EXPECT_NE(OptionsError([](Options& o) { o.lcores.resize(10'000); }).find("expected a list of at most "),
+            std::string::npos);
+}
+
 std::unique_ptr<Stack> OpenOn(std::unique_ptr<Device> device, const std::string& address, int workers) {
   Options options;
   options.interfaces.push_back({.device = "memory", .addresses = {address}, .pools = {}});
@@ -248,15 +285,33 @@ TEST_F(StackTest, StopEndsWhatIsOpen) {
 TEST_F(StackTest, ListenErrorsNameTheEndpoint) {
   Open(2);
   const absl::Status taken = server_->Listen(On(7), Echoes());
-  EXPECT_FALSE(taken.ok());
-  EXPECT_NE(taken.message().find(":7"), std::string::npos) << taken;
-  EXPECT_FALSE(server_->Listen(On(0), Echoes()).ok());
-  EXPECT_FALSE(server_->Listen(On(8), [](Worker&) { return nullptr; }).ok());
+  EXPECT_EQ(taken.message(), "cannot listen on 0.0.0.0:7: address in use");
+  EXPECT_EQ(server_->Listen(On(0), Echoes()).message(), "port 0 cannot be listened on: give one, 1 to 65535");
+  EXPECT_EQ(server_->Listen(On(8), [](Worker&) { return nullptr; }).message(),
+            "no handler for 0.0.0.0:8: the factory gave none, or too many exist");
   ListenOptions impatient = On(8);
   impatient.defer_accept = std::chrono::hours(2);
   const absl::Status too_long = server_->Listen(impatient, Echoes());
-  EXPECT_NE(too_long.message().find("defer_accept"), std::string::npos) << too_long;
+  EXPECT_EQ(too_long.message(),
+            "cannot listen on 0.0.0.0:8: defer_accept of 7200000000000 ns: expected 0 (off) to one hour");
+  stack::ListenSpec spec;
+  EXPECT_EQ(TranslateListen(On(0), {}, &spec).message(),
+            "cannot listen on 0.0.0.0:0: give a port, 1 to 65535");
   EXPECT_TRUE(server_->Listen(On(8), Echoes()).ok()) << "nothing was left listening";
+}
+
+TEST_F(StackTest, CallsOutOfTurnSayWhatToDo) {
+  Open(1);
+  const auto nothing = [](Worker&) {};
+  EXPECT_EQ(client_->RunOn(0, nothing).message(), "the stack does not run");
+  EXPECT_EQ(client_->NewClient().status().message(), "a client needs a running stack: call Start first");
+  ASSERT_TRUE(client_->AddTask([](Worker&) { return nullptr; }).ok());
+  EXPECT_EQ(client_->Start().message(), "a task factory gave no task");
+  EXPECT_EQ(client_->Listen(On(8), Echoes()).message(), "the stack is stopped");
+  EXPECT_EQ(server_->RunOn(1, nothing).message(), "there is no worker 1: the stack has 1, numbered from 0");
+  EXPECT_EQ(server_->AddTask([](Worker&) { return nullptr; }).message(),
+            "tasks are added before the stack starts");
+  ExpectCleanEnd();
 }
 
 TEST_F(StackTest, TimersAndStatsOnTheWorker) {

@@ -17,6 +17,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.dirname(HERE)]
 
 import drop_reasons  # noqa: E402
+import error_messages  # noqa: E402
 import layering  # noqa: E402
 import paths  # noqa: E402
 import purity  # noqa: E402
@@ -279,6 +280,49 @@ class DropReasonsTest(CheckTest):
         self.assertNotIn("kNever", self.verdict(drop_reasons.check, self.root)[1])
         self.write("tests/interop/cases_a.py", 'drops["two"]\n')
         self.assert_passes(drop_reasons.check, self.root)
+
+
+class ErrorMessagesTest(CheckTest):
+    SAID = 'return absl::InvalidArgumentError(absl::StrCat("mtu = ", mtu, ": expected a width "\n  "of 68 octets"));\n'
+
+    def test_a_message_that_no_test_quotes(self):
+        self.write("lib/tern/a.cc", self.SAID)
+        self.assert_fails('lib/tern/a.cc:1: no test provokes ": expected a width of 68 octets"', error_messages.check,
+                          self.root)
+        # Neither a word alone nor a comment is a quotation.
+        for text in ('"expected"', '// a width of 68 octets', '"width"'):
+            self.write("lib/tern/a_test.cc", text + "\n")
+            self.assert_fails("no test provokes", error_messages.check, self.root)
+        self.write("lib/tern/a_test.cc", '"mtu = 1: expected a width of 68 octets"\n')
+        self.assert_passes(error_messages.check, self.root)
+        self.write("lib/tern/b.cc", 'return Expected("a width of 68 octets or 69");\n')
+        self.assert_fails("lib/tern/b.cc:1: no test provokes", error_messages.check, self.root)
+
+    def test_words_of_two_messages_are_of_neither(self):
+        self.write("apps/a.cc", 'Fail(s, late ? "the server did not answer" : "the server did not accept");\n')
+        self.write("tests/interop/cases_a.py", 'check("the server did not")\n')
+        said = self.verdict(error_messages.check, self.root)[1]
+        self.assertIn('"the server did not answer"', said)
+        self.assertIn('"the server did not accept"', said)
+        self.write("tests/interop/cases_a.py", 'check("did not answer", "did not accept")\n')
+        self.assert_passes(error_messages.check, self.root)
+
+    def test_a_message_passed_on_is_looked_at_where_it_is_made(self):
+        self.write("apps/a.cc", self.SAID + 'BadUsage(program, std::string(status.message()));\n')
+        self.write("apps/a_test.py", '"expected a width of 68 octets"\n')
+        self.assert_fails("no test provokes", error_messages.check, self.root)
+        self.write("apps/a_test.py", 'x = "expected a width of 68 octets"\n')
+        self.assert_passes(error_messages.check, self.root)
+
+    def test_a_message_without_words_hides_from_nobody(self):
+        self.write("lib/tern/a.cc", "absl::Status Odd(std::string what) {\n  return absl::InternalError(what);\n}\n")
+        self.assert_fails("too few words", error_messages.check, self.root)
+
+    def test_an_exception_names_the_literal(self):
+        self.write("lib/tern/a.cc", self.SAID)
+        self.write("tests/repo/exceptions.txt",
+                   "error_messages lib/tern/a.cc::_expected_a_width_of_68_octets for the sake of the example\n")
+        self.assert_passes(error_messages.check, self.root)
 
 
 class TallyTest(CheckTest):
