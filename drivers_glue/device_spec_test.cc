@@ -139,7 +139,9 @@ class AsNobody {
  public:
   AsNobody() { ok_ = getuid() != 0 || setresuid(65'534, 65'534, 0) == 0; }
   ~AsNobody() {
-    if (getuid() == 65'534) EXPECT_EQ(setresuid(0, 0, 0), 0);
+    if (getuid() == 65'534) {
+      EXPECT_EQ(setresuid(0, 0, 0), 0);
+    }
   }
   bool ok() const { return ok_; }
 
@@ -165,7 +167,9 @@ bool Hide(const char* directory) {
 TEST(DeviceSpec, CheckFindsWhatTheMachineLacks) {
   if (geteuid() != 0) GTEST_SKIP() << "mounts of one's own are for root";
   std::thread([] {
-    if (std::filesystem::exists("/dev/net/tun")) ASSERT_TRUE(Hide("/dev/net"));
+    if (std::filesystem::exists("/dev/net/tun")) {
+      ASSERT_TRUE(Hide("/dev/net"));
+    }
     EXPECT_THAT(CheckError("tap:t0"), HasSubstr("/dev/net/tun is missing or closed to this user"));
   }).join();
   if (!std::filesystem::is_directory(RTE_EAL_PMD_PATH)) return;  // a DPDK with its drivers inside

@@ -205,7 +205,7 @@ TEST_F(ClientTest, LimitsAreErrors) {
   EXPECT_EQ(client->Listen({}).status().message(), "port 0 cannot be listened on: give one, 1 to 65535");
   EXPECT_TRUE(client->Listen({.local = {.address = {}, .port = 7}}).ok());
   EXPECT_EQ(client->Listen({.local = {.address = {}, .port = 7}}).status().message(),
-            "cannot listen on 0.0.0.0:7: address in use");
+            "cannot listen on [::]:7: address in use");
 }
 
 // A worker that is busy with this very call takes nothing of what the client asks meanwhile.

@@ -285,18 +285,17 @@ TEST_F(StackTest, StopEndsWhatIsOpen) {
 TEST_F(StackTest, ListenErrorsNameTheEndpoint) {
   Open(2);
   const absl::Status taken = server_->Listen(On(7), Echoes());
-  EXPECT_EQ(taken.message(), "cannot listen on 0.0.0.0:7: address in use");
+  EXPECT_EQ(taken.message(), "cannot listen on [::]:7: address in use");
   EXPECT_EQ(server_->Listen(On(0), Echoes()).message(), "port 0 cannot be listened on: give one, 1 to 65535");
   EXPECT_EQ(server_->Listen(On(8), [](Worker&) { return nullptr; }).message(),
-            "no handler for 0.0.0.0:8: the factory gave none, or too many exist");
+            "no handler for [::]:8: the factory gave none, or too many exist");
   ListenOptions impatient = On(8);
   impatient.defer_accept = std::chrono::hours(2);
   const absl::Status too_long = server_->Listen(impatient, Echoes());
   EXPECT_EQ(too_long.message(),
-            "cannot listen on 0.0.0.0:8: defer_accept of 7200000000000 ns: expected 0 (off) to one hour");
+            "cannot listen on [::]:8: defer_accept of 7200000000000 ns: expected 0 (off) to one hour");
   stack::ListenSpec spec;
-  EXPECT_EQ(TranslateListen(On(0), {}, &spec).message(),
-            "cannot listen on 0.0.0.0:0: give a port, 1 to 65535");
+  EXPECT_EQ(TranslateListen(On(0), {}, &spec).message(), "cannot listen on [::]:0: give a port, 1 to 65535");
   EXPECT_TRUE(server_->Listen(On(8), Echoes()).ok()) << "nothing was left listening";
 }
 

@@ -17,13 +17,13 @@ ROOTS = ("lib/", "apps/", "drivers_glue/")
 TESTS = re.compile(r"(lib|apps|drivers_glue)/.*_test\.(cc|py)|tests/interop/cases_\w+\.py|tests/install/run")
 # What gives an error its words, or prints it: Abseil's, then helpers, which pass on what they are given.
 MAKERS = re.compile(
-    r"(?<![\w.>])(?:absl::\w+Error|absl::Status(?=\((?:code|absl::StatusCode))|Error(?=\(absl::StatusCode)"
+    r"(?<!\w)(?:absl::\w+Error|absl::Status(?=\((?:code|absl::StatusCode))|Error(?=\(absl::StatusCode)"
     r"|Bad|BadUsage|CannotRead|CountFailure|Expected|Fail|PrintError|Problem|SpecError|SpecProblem"
     r"|Print(?=\(stderr)|std::fprintf(?=\(stderr)|std::cerr)\b")
 # `Type Name(` and `Class::Name(` define or declare.
 DEFINES = re.compile(r"(?:\b(?!return\b)\w+[&*]? |::)$")
 # The words are those of another error, which is looked at where it is made.
-RELAYS = re.compile(r"(?:\.|->)(?:status|message|what|description|c_str)\(\)|\b(?:line|s)\)?")
+RELAYS = re.compile(r"(?:\.|->)(?:status|message|what|description|c_str)\(\)|\(line\)|, s$")
 # A place between pieces: what printf fills in.
 DIRECTIVE = re.compile(r"%[-+ #0-9.*]*[a-zA-Z]")
 CPP_STRING = r'"(?:\\.|[^"\\\n])*"'
