@@ -74,6 +74,7 @@ absl::Status StartEal(const Options& options, const std::vector<unsigned>& cpus)
 // REQUIRES: EalStart was asked for these CPUs, and gave no error: they are among its own.
 std::vector<size_t> ThreadsOn(const std::vector<unsigned>& cpus) {
   std::vector<size_t> threads;
+  threads.reserve(cpus.size());
   const std::vector<unsigned>& have = GetEalFacts().lcores;
   for (const unsigned cpu : cpus) {
     threads.push_back(static_cast<size_t>(std::find(have.begin(), have.end(), cpu) - have.begin()));
