@@ -10,9 +10,6 @@ namespace tern::apps {
 namespace {
 
 constexpr size_t kScratch = 16 * 1024;
-// Requests that wait for an answer on one worker in the open loop. Those beyond keep their due time and are
-// sent late.
-constexpr uint64_t kMostOutstanding = 1'000'000;
 
 }  // namespace
 
@@ -134,7 +131,7 @@ bool EchoLoad::IssueDue() {
   const auto now = static_cast<double>(worker().Now().count());
   if (next_due_ == 0) next_due_ = now + interval_nanos_;
   bool issued = false;
-  while (next_due_ <= now && outstanding_ < kMostOutstanding) {
+  while (next_due_ <= now && outstanding_ < options_.most_outstanding) {
     Requests* stream = NextOpen();
     if (stream == nullptr) return issued;
     Issue(*stream, static_cast<int64_t>(next_due_));
@@ -156,7 +153,7 @@ void EchoLoad::Stopping() {
   if (interval_nanos_ <= 0 || next_due_ == 0) return;
   // What fell due and could not even be sent has waited as well.
   const double late = static_cast<double>(worker().PreciseNow().count()) - next_due_;
-  if (outstanding_ < kMostOutstanding || late < interval_nanos_) return;
+  if (outstanding_ < options_.most_outstanding || late < interval_nanos_) return;
   result().latency.RecordWithExpectedInterval(static_cast<int64_t>(late),
                                               static_cast<int64_t>(interval_nanos_));
   CountFailure("requests fell due that could not be sent");

@@ -19,6 +19,9 @@ struct EchoLoadOptions {
   uint32_t size = 64;  // octets of a request
   uint32_t depth = 1;  // closed loop: requests in flight on each connection
   double rate = 0;     // open loop: requests a second, all connections together; 0: closed loop
+  // Open loop: requests of one worker that wait for an answer. Those beyond keep their due time and are sent
+  // late.
+  uint64_t most_outstanding = 1'000'000;
 };
 
 // Closed loop: the answer to one request is what sends the next, so the server sets the pace. Open loop:
