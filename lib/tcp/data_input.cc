@@ -41,12 +41,15 @@ Buffer* CutPayload(SegmentView& segment, const TrimmedSegment& part) {
 
 void HoldBack(const Context& ctx, SegmentView& segment, const TrimmedSegment& part) {
   Connection& conn = ctx.conn;
-  if (segment.seq.Before(part.seq)) NoteDuplicate(ctx, segment.seq, part.seq);
   const InsertResult inserted = ctx.cold().reassembly.Insert(
       *ctx.env.ranges, LimitsFor(conn), CutPayload(segment, part), part.seq, part.fin, conn.rcv_nxt,
       conn.rcv_nxt + ReceiveWindowSize(conn), ctx.effects.released);
   if (inserted.drop != DropReason::kNone) ctx.effects.Drop(inserted.drop);
-  NoteDuplicate(ctx, inserted.duplicate.start, inserted.duplicate.end);
+  if (part.front_cut) {
+    NoteOldText(ctx, segment);  // comes first in the segment, and RFC 2883 4 reports one run
+  } else {
+    NoteDuplicate(ctx, inserted.duplicate.start, inserted.duplicate.end);
+  }
 }
 
 // What is in order of that by now.
