@@ -102,7 +102,6 @@ void UndoReduction(const Context& ctx) {
   Connection& conn = ctx.conn;
   ColdState& cold = ctx.cold();
   conn.cwnd = OnUndo(cold.congestion, conn.cwnd);
-  ++cold.undone;
   if (cold.recovery.phase() == RecoveryPhase::kOpen) return;
   cold.recovery.OnUndo();
   cold.scoreboard.Forgive(*ctx.env.records, conn.records);

@@ -143,7 +143,6 @@ struct ColdState {
   Instant challenges_paid_until = kNothingTaken;  // TakeToken's state for challenge ACKs
   uint64_t retransmitted_segments = 0;
   uint64_t timeouts = 0;
-  uint64_t undone = 0;  // reductions of the window that proved to be for nothing
 };
 static_assert(std::is_trivially_copyable_v<ColdState>);
 

@@ -25,7 +25,7 @@ class SpuriousDetector {
     watches_ = true;
   }
 
-  // `octets` go out again, with TSval `tsval` where timestamps are in use.
+  // `octets` of sequence space go out again, with TSval `tsval` where timestamps are in use. REQUIRES: not 0.
   void OnRetransmit(uint32_t octets, bool timestamps, uint32_t tsval) {
     if (!watches_) return;
     if (!resent_ && timestamps) {

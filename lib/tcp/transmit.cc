@@ -191,7 +191,8 @@ bool EmitRetransmission(Connection& conn, Environment& env, Instant now, bool sp
   }
   if (choice.seq + out.payload_length == conn.snd_end && data != 0) out.flags |= wire::kPsh;
   cold.scoreboard.OnRetransmit(*env.records, choice.record, now);
-  cold.spurious.OnRetransmit(out.payload_length, out.options.has_timestamp, out.options.tsval);
+  const uint32_t sent = out.payload_length + ((out.flags & wire::kFin) != 0 ? 1u : 0u);
+  cold.spurious.OnRetransmit(sent, out.options.has_timestamp, out.options.tsval);
   if (cold.path.Covers(choice.seq)) cold.path.OnProbeLost();
   ++cold.retransmitted_segments;
   conn.Clear(kForceResend);
