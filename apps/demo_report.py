@@ -159,7 +159,7 @@ def print_servers(books):
     for name, title in (("kernel", "server of the kernel's sockets"), ("tern_server", "server of tern's clients")):
         book = books[name]
         if book:
-            drops = ", ".join("%s %s" % (k, number(v)) for k, v in sorted(book.get("drops", {}).items())) or "none"
+            drops = ", ".join("%s %s" % (k, number(v)) for k, v in sorted(book["drops"].items())) or "none"
             print("%s: %s connections, %s frames in, drops: %s; left behind: %s" % (
                 title, number(book["service"]["accepted"]), number(book["stack"]["rx_frames"]), drops,
                 number(book["leaks"]["total"])))

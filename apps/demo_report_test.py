@@ -17,7 +17,7 @@ _spec.loader.exec_module(demo_report)
 
 def right_books():
     stack = {"busy_cycles": 5000, "rx_frames": 100}
-    server = {"service": {"accepted": 9}, "stack": stack, "leaks": {"total": 0},
+    server = {"service": {"accepted": 9}, "stack": stack, "drops": {}, "leaks": {"total": 0},
               "sink": {"streams": 3, "octets": 600, "hash_sum": "%016x" % 42}}
     kernel = {"echo": 2, "sink": 1, "source": 1, "ping": 0, "aborted": 0, "octets_in": 1000, "octets_out": 2000,
               "mbit_per_s": 12.5, "sink_streams": 2, "sink_octets": 500, "sink_hash_sum": "%016x" % (2**64 - 8)}

@@ -143,7 +143,6 @@ std::string Report::ToText() const {
 std::string Report::ToJson() const {
   std::string json = "{";
   for (const Group& group : groups_) {
-    if (group.lines.empty()) continue;
     if (json.size() > 1) json += ", ";
     if (!group.key.empty()) absl::StrAppend(&json, JsonString(group.key), ": {");
     bool first = true;

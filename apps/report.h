@@ -33,7 +33,7 @@ class Report {
 
   // Several lines; empty sections are left out.
   std::string ToText() const;
-  // One line, without its end; empty sections are left out.
+  // One line, without its end; an empty section is an empty object, so that readers need not ask for it.
   std::string ToJson() const;
 
  private:

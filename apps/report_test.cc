@@ -42,7 +42,7 @@ TEST(Report, PrintsJson) {
   EXPECT_EQ(
       report.ToJson(),
       "{\"event\": \"sum\\\"mary\\u000a\", \"work\": {\"requests\": 18446744073709551615, \"ratio\": 0.25, "
-      "\"hash\": \"000000000000beef\"}, \"end\": {\"clean\": false}}");
+      "\"hash\": \"000000000000beef\"}, \"drops\": {}, \"end\": {\"clean\": false}}");
 }
 
 TEST(Report, ScalesUnits) {

@@ -47,7 +47,7 @@ def refused_by_tern(lab, family):
         check(got == "ECONNREFUSED", "a closed port gave", got)
     check(connect_error(lab, kernel, family, ECHO) == "connected", "the open port does not answer")
     said = server.stop()
-    lab.counts(said.get("drops", {}).get("tcp_no_listener", 0) >= 20, "drops:", said.get("drops", {}))
+    lab.counts(said["drops"].get("tcp_no_listener", 0) >= 20, "drops:", said["drops"])
     lab.counts(said["stack"]["resets_sent"] >= 20, "resets sent:", said["stack"]["resets_sent"])
 
 
@@ -61,7 +61,7 @@ def silent_port(lab, family):
     check(got == "timeout", "a silent port gave", got)
     check(connect_error(lab, kernel, family, ECHO) == "connected", "the open port does not answer")
     said = server.stop()
-    lab.counts(said.get("drops", {}).get("tcp_port_silent", 0) >= 2, "drops:", said.get("drops", {}))
+    lab.counts(said["drops"].get("tcp_port_silent", 0) >= 2, "drops:", said["drops"])
     if capture:
         seen = list(pcap.segments(lab.end_capture(capture)))
         check(any(s.target_port == CLOSED for s in seen), "the capture does not even show the SYN")
@@ -141,7 +141,7 @@ def udp_port_unreachable(lab, family):
         pass
     except socket.timeout:
         raise Failure("no port unreachable came") from None
-    drops = server.stop().get("drops", {})
+    drops = server.stop()["drops"]
     lab.counts(drops.get("udp_closed", 0) == 1, "drops:", drops)
 
 

@@ -106,7 +106,7 @@ def vlan(lab, ours, theirs):
         except OSError:
             pass
         sock.close()
-    drops = server.stop().get("drops", {})
+    drops = server.stop()["drops"]
     check(ours != theirs or port.untagged == 0, port.untagged, "frames of tern's without its tag")
     lab.counts((drops.get("vlan_not_ours", 0) > 0) == (ours != theirs), "drops:", drops)
 
