@@ -1,5 +1,6 @@
 #!/usr/bin/python3
-"""Each error message that a user can see is provoked by a test, which quotes words that this message alone has.
+"""Each error message that a user can see is quoted by a test, in words that this message alone has. That the test meets
+the message is for the test to show.
 
 usage: error_messages.py ROOT
 
@@ -130,7 +131,7 @@ def check(root):
                   if other != longest and not (place == [path, line] and longest in pieces)}
         if quoted(longest, others, strings) or exceptions.allows(path + ":" + longest.replace(" ", "_")):
             continue
-        wrong = "no test provokes" if is_phrase(longest) else "too few words to know the message by:"
+        wrong = "no test quotes" if is_phrase(longest) else "too few words to know the message by:"
         problems.append('%s:%d: %s "%s"' % (path, line, wrong, longest))
     print("%d messages at %d places" % (len(set(stands_for)), len(sites)))
     return repo.finish("error_messages", problems + exceptions.leftovers(), len(sites))

@@ -287,16 +287,16 @@ class ErrorMessagesTest(CheckTest):
 
     def test_a_message_that_no_test_quotes(self):
         self.write("lib/tern/a.cc", self.SAID)
-        self.assert_fails('lib/tern/a.cc:1: no test provokes ": expected a width of 68 octets"', error_messages.check,
+        self.assert_fails('lib/tern/a.cc:1: no test quotes ": expected a width of 68 octets"', error_messages.check,
                           self.root)
         # Neither a word alone nor a comment is a quotation.
         for text in ('"expected"', '// a width of 68 octets', '"width"'):
             self.write("lib/tern/a_test.cc", text + "\n")
-            self.assert_fails("no test provokes", error_messages.check, self.root)
+            self.assert_fails("no test quotes", error_messages.check, self.root)
         self.write("lib/tern/a_test.cc", '"mtu = 1: expected a width of 68 octets"\n')
         self.assert_passes(error_messages.check, self.root)
         self.write("lib/tern/b.cc", 'return Expected("a width of 68 octets or 69");\n')
-        self.assert_fails("lib/tern/b.cc:1: no test provokes", error_messages.check, self.root)
+        self.assert_fails("lib/tern/b.cc:1: no test quotes", error_messages.check, self.root)
 
     def test_words_of_two_messages_are_of_neither(self):
         self.write("apps/a.cc", 'Fail(s, late ? "the server did not answer" : "the server did not accept");\n')
@@ -310,7 +310,7 @@ class ErrorMessagesTest(CheckTest):
     def test_a_message_passed_on_is_looked_at_where_it_is_made(self):
         self.write("apps/a.cc", self.SAID + 'BadUsage(program, std::string(status.message()));\n')
         self.write("apps/a_test.py", '"expected a width of 68 octets"\n')
-        self.assert_fails("no test provokes", error_messages.check, self.root)
+        self.assert_fails("no test quotes", error_messages.check, self.root)
         self.write("apps/a_test.py", 'x = "expected a width of 68 octets"\n')
         self.assert_passes(error_messages.check, self.root)
 
