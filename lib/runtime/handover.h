@@ -37,8 +37,8 @@ class Handover {
   struct Ends {
     std::vector<SpscRing<HandedFrame>::Producer> frames_out;
     std::vector<SpscRing<HandedFrame>::Consumer> frames_in;
-    std::vector<SpscRing<stack::NeighbourNotice>::Producer> notices_out;
-    std::vector<SpscRing<stack::NeighbourNotice>::Consumer> notices_in;
+    std::vector<SpscRing<stack::LinkNotice>::Producer> notices_out;
+    std::vector<SpscRing<stack::LinkNotice>::Consumer> notices_in;
     std::vector<Doorbell*> bells;  // of all workers
   };
   // Each worker's once.
@@ -48,7 +48,7 @@ class Handover {
   struct Lane {
     explicit Lane(MemorySource& memory) : frames(memory, kFrames), notices(memory, kNotices) {}
     SpscRing<HandedFrame> frames;
-    SpscRing<stack::NeighbourNotice> notices;
+    SpscRing<stack::LinkNotice> notices;
   };
   Lane& LaneOf(uint16_t from, uint16_t to) { return *lanes_[size_t{from} * bells_.size() + to]; }
 

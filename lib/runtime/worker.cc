@@ -87,7 +87,7 @@ bool Worker::Turn() {
   for (uint16_t i = 0; i < devices_.size(); ++i) busy |= ReceiveFrom(i);
   if (count_ > 1) {
     busy |= TakeHandedIn();
-    ShareNeighbours();
+    ShareLinks();
   }
   busy |= TakeControls();
   busy |= GiveEvents();

@@ -167,7 +167,7 @@ class Worker {
   void FlushOutbox(uint16_t owner);
   bool TakeHandedIn();
   bool TakeControls();
-  void ShareNeighbours();
+  void ShareLinks();
   bool GiveEvents();
   bool WakeStarved();
   void Give(const stack::ShardEvent& event);

@@ -93,19 +93,20 @@ bool Worker::TakeHandedIn() {
   return any;
 }
 
-void Worker::ShareNeighbours() {
-  std::array<stack::NeighbourNotice, 16> notices;
+void Worker::ShareLinks() {
+  std::array<stack::LinkNotice, 16> notices;
   for (uint16_t from = 0; from < count_; ++from) {
     if (from == index_) continue;
     const size_t count = ends_.notices_in[from].PopSome(notices);
-    for (size_t i = 0; i < count; ++i) shard_.LearnNeighbour(notices[i], now_);
+    for (size_t i = 0; i < count; ++i) shard_.OnLinkNotice(notices[i], now_);
   }
-  const size_t learned = shard_.TakeNeighbourNotices(notices);
+  const size_t learned = shard_.TakeLinkNotices(notices);
   if (learned == 0) return;
   for (uint16_t to = 0; to < count_; ++to) {
     if (to == index_) continue;
-    // A notice that does not fit is lost: whoever misses it asks the neighbour itself.
-    ends_.notices_out[to].PushSome(std::span<const stack::NeighbourNotice>(notices).first(learned));
+    // A notice that does not fit is lost: whoever misses a neighbour asks for it itself, and what routers
+    // said is told anew at their next word.
+    ends_.notices_out[to].PushSome(std::span<const stack::LinkNotice>(notices).first(learned));
     ends_.bells[to]->Ring();
   }
 }

@@ -470,11 +470,11 @@ TEST(WorkerLinks, WhatHappensToLinksIsTold) {
   devices.push_back(std::move(pair.a));
   const auto core = StackCore::Create(config, std::move(devices), PlainThreads(), HeapMemory()).value();
   core->RunOn(0, [&](Worker& worker) {
-    worker.shard().LearnNeighbour({.address = Ip("fe80::7"),
-                                   .interface = 0,
-                                   .kind = stack::NeighbourNotice::Kind::kRouter,
-                                   .valid = Duration::Seconds(1'000)},
-                                  worker.now());
+    worker.shard().OnLinkNotice({.address = Ip("fe80::7"),
+                                 .interface = 0,
+                                 .kind = stack::LinkNotice::Kind::kRouter,
+                                 .valid = Duration::Seconds(1'000)},
+                                worker.now());
     for (int i = 0; i < 1'000'000 && told.empty(); ++i) worker.Turn();
   });
   ASSERT_EQ(told.size(), 1u);

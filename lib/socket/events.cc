@@ -3,6 +3,7 @@
 #include <array>
 #include <cerrno>
 
+#include "base/take_front.h"
 #include "socket/sockets_impl.h"
 
 namespace tern::socket {
@@ -234,13 +235,7 @@ void Sockets::Pump(Instant now) {
   }
 }
 
-size_t Sockets::TakeCompletions(std::span<Completion> out) {
-  std::vector<Completion>& completions = impl_->completions;
-  const size_t n = std::min(out.size(), completions.size());
-  std::copy_n(completions.begin(), n, out.begin());
-  completions.erase(completions.begin(), completions.begin() + static_cast<ptrdiff_t>(n));
-  return n;
-}
+size_t Sockets::TakeCompletions(std::span<Completion> out) { return TakeFront(impl_->completions, out); }
 
 Instant Sockets::NextDeadline() const {
   Instant first = Instant::Never();

@@ -95,7 +95,7 @@ void Shard::Impl::TellAddress(const LocalAddresses::Entry& entry) {
   if (config.worker_count == 1) return;
   TellOthers({.address = entry.prefix.address,
               .interface = entry.interface,
-              .kind = NeighbourNotice::Kind::kAddress,
+              .kind = LinkNotice::Kind::kAddress,
               .length = entry.prefix.length,
               .preferred = LeftOf(entry.lifetimes.preferred_until, now),
               .valid = LeftOf(entry.lifetimes.valid_until, now)});
@@ -122,7 +122,7 @@ DropReason Shard::Impl::InputRouterAdvert(RxPacket& p, const wire::IcmpMessage& 
   }
   ApplyAndTell({.address = p.src,
                 .interface = interface,
-                .kind = NeighbourNotice::Kind::kRouter,
+                .kind = LinkNotice::Kind::kRouter,
                 .valid = Duration::Seconds(advert.lifetime_s)});
   routes.learned().SetHeard(interface, p.src);
   TakeLinkValues(advert, interface);
@@ -134,11 +134,11 @@ DropReason Shard::Impl::InputRouterAdvert(RxPacket& p, const wire::IcmpMessage& 
 }
 
 void Shard::Impl::TakeLinkValues(const wire::RouterAdvert& advert, uint16_t interface) {
-  NeighbourNotice values{.interface = interface,
-                         .kind = NeighbourNotice::Kind::kLink,
-                         .mtu = LinkValues::Mtu(advert.mtu, interface_config(interface).mtu),
-                         .hop_limit = LinkValues::HopLimit(advert.hop_limit),
-                         .retrans = LinkValues::Retrans(advert.retrans_ms)};
+  LinkNotice values{.interface = interface,
+                    .kind = LinkNotice::Kind::kLink,
+                    .mtu = LinkValues::Mtu(advert.mtu, interface_config(interface).mtu),
+                    .hop_limit = LinkValues::HopLimit(advert.hop_limit),
+                    .retrans = LinkValues::Retrans(advert.retrans_ms)};
   if (advert.reachable_ms != links[interface].reachable_ms) {
     // RFC 4861 6.3.4: another base, another draw.
     links[interface].reachable_ms = advert.reachable_ms;
@@ -156,7 +156,7 @@ void Shard::Impl::TakePrefix(const wire::NdpPrefix& prefix, uint16_t interface) 
     if (used) {
       ApplyAndTell({.address = prefix.prefix.address,
                     .interface = interface,
-                    .kind = NeighbourNotice::Kind::kOnLink,
+                    .kind = LinkNotice::Kind::kOnLink,
                     .length = prefix.prefix.length,
                     .valid = valid});
     }
@@ -190,24 +190,24 @@ bool Shard::Impl::TakeAddress(const wire::NdpPrefix& prefix, uint16_t interface)
   return true;
 }
 
-void Shard::Impl::ApplyAndTell(const NeighbourNotice& notice) {
+void Shard::Impl::ApplyAndTell(const LinkNotice& notice) {
   Apply(notice);
   if (config.worker_count > 1) TellOthers(notice);
 }
 
-void Shard::Impl::Apply(const NeighbourNotice& notice) {
+void Shard::Impl::Apply(const LinkNotice& notice) {
   LinkAutoconf& link = links[notice.interface];
   switch (notice.kind) {
-    case NeighbourNotice::Kind::kNeighbour:
+    case LinkNotice::Kind::kNeighbour:
       Learn(notice.interface, notice.address, notice.mac, /*confirmed=*/true, /*may_override=*/true);
       return;
-    case NeighbourNotice::Kind::kAddress:
+    case LinkNotice::Kind::kAddress:
       ApplyAddress(notice);
       break;
-    case NeighbourNotice::Kind::kOnLink:
+    case LinkNotice::Kind::kOnLink:
       routes.learned().SetPrefix(notice.interface, {notice.address, notice.length}, now + notice.valid, now);
       break;
-    case NeighbourNotice::Kind::kRouter: {
+    case LinkNotice::Kind::kRouter: {
       if (!routes.learned().SetRouter(notice.interface, notice.address, notice.valid, now)) break;
       const bool gone = notice.valid <= Duration::Zero();
       Report(gone ? LinkEvent::Kind::kRouterGone : LinkEvent::Kind::kRouterFound, notice.interface,
@@ -215,7 +215,7 @@ void Shard::Impl::Apply(const NeighbourNotice& notice) {
       if (gone) RerouteFrom(notice.interface, notice.address);
       break;
     }
-    case NeighbourNotice::Kind::kLink:
+    case LinkNotice::Kind::kLink:
       if (notice.mtu != 0) link.mtu = notice.mtu;
       if (notice.hop_limit != 0) link.hop_limit = notice.hop_limit;
       neighbours.SetTimes(notice.reachable, notice.retrans);
@@ -225,7 +225,7 @@ void Shard::Impl::Apply(const NeighbourNotice& notice) {
 }
 
 // The speaker has made it, or made sure of it: it is ours.
-void Shard::Impl::ApplyAddress(const NeighbourNotice& notice) {
+void Shard::Impl::ApplyAddress(const LinkNotice& notice) {
   LocalAddresses::Entry* entry = addresses.Find(notice.interface, notice.address);
   if (entry == nullptr) entry = addresses.AddLearned(notice.interface, {notice.address, notice.length});
   if (entry == nullptr) return;

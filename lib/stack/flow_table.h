@@ -58,7 +58,7 @@ class FlowTable {
   }
   // For who knows the family. Twelve bytes hold an IPv4 tuple; by their number the two inputs cannot be
   // confused.
-  [[gnu::always_inline]] uint64_t HashV4(const wire::FlowKey& key) const {
+  uint64_t HashV4(const wire::FlowKey& key) const {
     return SipHash13Of12(secret_, uint64_t{key.local.raw_v4()} << 32 | key.remote.raw_v4(),
                          uint32_t{key.local_port} << 16 | key.remote_port);
   }

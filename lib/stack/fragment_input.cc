@@ -8,6 +8,7 @@
 #include <cstring>
 #include <utility>
 
+#include "base/take_front.h"
 #include "stack/shard_impl.h"
 #include "wire/checksum.h"
 #include "wire/tcp.h"
@@ -203,12 +204,7 @@ bool Shard::Impl::HandOver(RxPacket& p, uint16_t interface, DropReason* drop) {
   return true;
 }
 
-size_t Shard::Impl::TakeForeign(std::span<ForeignFrame> out) {
-  const size_t n = std::min(out.size(), foreign.size());
-  std::copy_n(foreign.begin(), n, out.begin());
-  foreign.erase(foreign.begin(), foreign.begin() + static_cast<ptrdiff_t>(n));
-  return n;
-}
+size_t Shard::Impl::TakeForeign(std::span<ForeignFrame> out) { return TakeFront(foreign, out); }
 
 // ---- TCP ----
 

@@ -122,7 +122,7 @@ DropReason Shard::Impl::InputNeighborAdvert(RxPacket& p, const wire::IcmpMessage
   if (addresses.IsOurs(p.src)) return DropReason::kIpSourceIsOurs;
   // RFC 4861 7.2.5: a router that has become a host leads nowhere.
   if (!advert.router && routes.learned().IsRouter(interface, advert.target)) {
-    ApplyAndTell({.address = advert.target, .interface = interface, .kind = NeighbourNotice::Kind::kRouter});
+    ApplyAndTell({.address = advert.target, .interface = interface, .kind = LinkNotice::Kind::kRouter});
   }
   wire::MacAddress mac = p.ethernet.src;
   if (advert.target_mac) {
@@ -169,7 +169,7 @@ LearnResult Shard::Impl::Learn(uint16_t interface, const wire::IpAddress& addres
   return result;
 }
 
-void Shard::Impl::TellOthers(const NeighbourNotice& notice) {
+void Shard::Impl::TellOthers(const LinkNotice& notice) {
   if (notices.size() < kMaxNotices) notices.push_back(notice);
 }
 

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "base/take_front.h"
 #include "stack/shard_impl.h"
 
 namespace tern::stack {
@@ -29,6 +30,8 @@ constexpr uint64_t kSourcePurpose = 0x534f55524345;
 constexpr uint64_t kReassemblyPurpose = 0x66726167;
 constexpr uint64_t kPathPurpose = 0x50415448;
 constexpr uint64_t kDelayPurpose = 0x44454c4159;
+
+// Interfaces that believe routers.
 size_t Learning(const ShardConfig& config) {
   return static_cast<size_t>(std::count_if(config.interfaces.begin(), config.interfaces.end(),
                                            [](const InterfaceConfig& i) { return i.autoconf.on; }));
@@ -212,28 +215,16 @@ void Shard::CloseAll(bool abort, Instant now) {
   impl_->CloseAll(abort);
 }
 
-void Shard::LearnNeighbour(const NeighbourNotice& notice, Instant now) {
+void Shard::OnLinkNotice(const LinkNotice& notice, Instant now) {
   impl_->now = now;
   if (notice.interface < impl_->ports.size()) impl_->Apply(notice);
 }
 
-size_t Shard::TakeNeighbourNotices(std::span<NeighbourNotice> out) {
-  std::vector<NeighbourNotice>& notices = impl_->notices;
-  const size_t n = std::min(out.size(), notices.size());
-  std::copy_n(notices.begin(), n, out.begin());
-  notices.erase(notices.begin(), notices.begin() + static_cast<ptrdiff_t>(n));
-  return n;
-}
+size_t Shard::TakeLinkNotices(std::span<LinkNotice> out) { return TakeFront(impl_->notices, out); }
 
 bool Shard::HasLinkEvents() const { return !impl_->link_events.empty(); }
 
-size_t Shard::TakeLinkEvents(std::span<LinkEvent> out) {
-  std::vector<LinkEvent>& events = impl_->link_events;
-  const size_t n = std::min(out.size(), events.size());
-  std::copy_n(events.begin(), n, out.begin());
-  events.erase(events.begin(), events.begin() + static_cast<ptrdiff_t>(n));
-  return n;
-}
+size_t Shard::TakeLinkEvents(std::span<LinkEvent> out) { return TakeFront(impl_->link_events, out); }
 
 size_t Shard::TakeForeign(std::span<ForeignFrame> out) { return impl_->TakeForeign(out); }
 

@@ -162,7 +162,7 @@ struct ShardEvent {
 };
 
 // What one shard learned of the links, for the shards of other workers.
-struct NeighbourNotice {
+struct LinkNotice {
   enum class Kind : uint8_t {
     kNeighbour,  // `address` has the link address `mac`
     kAddress,    // `address`, of a prefix of `length`, is ours, for as long as it says
@@ -352,8 +352,10 @@ class Shard {
   bool HasLinkEvents() const;
 
   // ---- Between workers ----
-  void LearnNeighbour(const NeighbourNotice& notice, Instant now);
-  size_t TakeNeighbourNotices(std::span<NeighbourNotice> out);
+  // What another worker's shard told by TakeLinkNotices.
+  void OnLinkNotice(const LinkNotice& notice, Instant now);
+  // What this one learned since the last call, for all others; at most out.size().
+  size_t TakeLinkNotices(std::span<LinkNotice> out);
   // What Input found to belong to other workers, which only a look into the packet could tell. The caller
   // owns the buffers; show them to the owner's Input. REQUIRES with several workers: called after each Input.
   size_t TakeForeign(std::span<ForeignFrame> out);

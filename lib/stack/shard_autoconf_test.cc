@@ -538,9 +538,9 @@ TEST_F(AutoconfTest, OtherShardsAreToldAndAskNothing) {
   other_config.worker = 1;
   Shard other(other_config, HeapMemory(), now_);
   const auto share = [&] {
-    std::vector<NeighbourNotice> notices(64);
-    notices.resize(shard().TakeNeighbourNotices(notices));
-    for (const NeighbourNotice& notice : notices) other.LearnNeighbour(notice, now_);
+    std::vector<LinkNotice> notices(64);
+    notices.resize(shard().TakeLinkNotices(notices));
+    for (const LinkNotice& notice : notices) other.OnLinkNotice(notice, now_);
     return notices.size();
   };
   ConnHandle handle;

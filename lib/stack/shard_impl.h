@@ -318,7 +318,7 @@ struct Shard::Impl {
   bool AskForNeighbour(uint32_t neighbour, uint32_t connection);
   void Ask(uint32_t neighbour, NeighbourAction action);
   bool AdvanceNeighbours();
-  void TellOthers(const NeighbourNotice& notice);
+  void TellOthers(const LinkNotice& notice);
 
   // ---- autoconf_handler.cc: RFC 4862, RFC 4861 6.3 ----
   bool Speaks() const { return config.worker == Steering::kSpeaker; }
@@ -328,9 +328,9 @@ struct Shard::Impl {
   void TakePrefix(const wire::NdpPrefix& prefix, uint16_t interface);
   bool TakeAddress(const wire::NdpPrefix& prefix, uint16_t interface);
   // What becomes of a notice, here and at the shards that are told.
-  void Apply(const NeighbourNotice& notice);
-  void ApplyAddress(const NeighbourNotice& notice);
-  void ApplyAndTell(const NeighbourNotice& notice);
+  void Apply(const LinkNotice& notice);
+  void ApplyAddress(const LinkNotice& notice);
+  void ApplyAndTell(const LinkNotice& notice);
   // Somebody speaks of `entry`, which is tentative or a duplicate.
   DropReason OnTentativeAsked(LocalAddresses::Entry& entry, const wire::NeighborSolicit& solicit,
                               const RxPacket& p);
@@ -463,7 +463,7 @@ struct Shard::Impl {
   std::vector<Port> ports;
   EventRing event_ring;
   BufferChain released;
-  std::vector<NeighbourNotice> notices;
+  std::vector<LinkNotice> notices;
   std::vector<ForeignFrame> foreign;
   std::vector<LinkAutoconf> links;  // by interface
   std::vector<LinkEvent> link_events;

@@ -258,15 +258,15 @@ TEST_F(ShardIpTest, WorkersShareWhatTheyLearn) {
   config_.worker_count = 2;
   // The answer to the other worker's question arrives here.
   Give(ArpReply(kPeer4, kPeerMac));
-  std::vector<NeighbourNotice> notices(4);
-  ASSERT_EQ(shard().TakeNeighbourNotices(notices), 1u);
+  std::vector<LinkNotice> notices(4);
+  ASSERT_EQ(shard().TakeLinkNotices(notices), 1u);
   EXPECT_EQ(notices[0].address, kPeer4);
   EXPECT_EQ(notices[0].mac, kPeerMac);
-  EXPECT_EQ(shard().TakeNeighbourNotices(notices), 0u);
+  EXPECT_EQ(shard().TakeLinkNotices(notices), 0u);
   // And the other way round: a notice ends the wait.
   Give(EchoRequest(Ip("10.77.0.5")));
   Take();
-  shard().LearnNeighbour({.address = Ip("10.77.0.5"), .mac = kPeerMac}, now_);
+  shard().OnLinkNotice({.address = Ip("10.77.0.5"), .mac = kPeerMac}, now_);
   EXPECT_EQ(TakeOne().icmp.type, wire::kIcmpEchoReply);
 }
 

@@ -84,7 +84,7 @@ bool Host::Collect() {
     any = true;
     for (size_t i = 0; i < n; ++i) Take(frames[i]);
     Recycle();
-    shard_->LearnNeighbour({.address = options_.remote, .mac = kPeerMac, .interface = 0}, now_);
+    shard_->OnLinkNotice({.address = options_.remote, .mac = kPeerMac, .interface = 0}, now_);
   }
   Recycle();
   return any;
